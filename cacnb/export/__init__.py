@@ -1,0 +1,1 @@
+"""Back to people: the HTML report."""

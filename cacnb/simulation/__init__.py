@@ -1,0 +1,1 @@
+"""Scans whose calcium is known: thorax, lesions, motion, scanner, scan–rescan cohort."""
