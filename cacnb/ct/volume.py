@@ -1,4 +1,4 @@
-"""A scan or a mask on one regular grid in patient axes; it does not know where the grid came from."""
+"""A scan or a mask on one regular grid in patient axes; it does not know its file."""
 
 from __future__ import annotations
 
@@ -64,7 +64,8 @@ class Volume:
 
     def axis_mm(self, axis: int) -> NDArray[np.float64]:
         """Patient coordinates in mm of the voxel centres along one array axis (0 z, 1 y, 2 x)."""
-        return self.origin_mm[axis] + self.spacing_mm[axis] * np.arange(self.shape[axis])
+        steps = np.arange(self.shape[axis], dtype=np.float64)
+        return np.asarray(self.origin_mm[axis] + self.spacing_mm[axis] * steps)
 
     def to_mm(self, index_zyx: tuple[float, float, float]) -> tuple[float, float, float]:
         """Patient millimetres (z, y, x) of a fractional voxel index (z, y, x)."""

@@ -1,0 +1,199 @@
+"""A checked series to HU, a mask image to a mask; it does not know which series deserve a score."""
+
+from __future__ import annotations
+
+from collections import Counter
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import SimpleITK
+from numpy.typing import NDArray
+
+from cacnb.ct.dicom_headers import quiet_pydicom, read_header
+from cacnb.ct.geometry import Affine, to_patient_axes
+from cacnb.ct.image_headers import (
+    NIFTI_ENDINGS,
+    affine_of,
+    is_image,
+    quiet_itk,
+    read_image_header,
+)
+from cacnb.ct.nifti import read_nifti
+from cacnb.ct.series import Series, find_series
+from cacnb.ct.slice_stack import stack
+from cacnb.ct.verdict import Reason
+from cacnb.ct.volume import Volume
+from cacnb.errors import InputError
+
+#: HU of nothing; scanners pad the square image around the round field with less.
+AIR_HU = -1024.0
+#: A scan of a body has lung, bowel gas or air around it below this value.
+SOME_AIR_HU = -200.0
+#: Half of a mask's edge voxel: what a probability or a label must reach.
+MASK_THRESHOLD = 0.5
+
+
+def read_volume(series: Series) -> Volume:
+    """The scan of a series in HU (float32) on patient axes.
+
+    Slices come in the order of `series.files`, geometry from their headers and not from the
+    decoder; padding below −1024 HU is set to −1024.
+
+    Raises
+    ------
+    InputError
+        The first refusing reason where the series is refused; `undecodable` where a decoder fails;
+        `not_finite` where a voxel is NaN or infinite.
+    """
+    for reason in series.reasons:
+        if reason.severity == "refuse":
+            raise InputError(reason.code, reason.message)
+    try:
+        if is_image(series.files[0]):
+            array, affine = _read_image(series.files[0])
+        else:
+            array, affine = _read_slices(series.files)
+    except (ValueError, OSError, RuntimeError) as error:
+        raise InputError(
+            "undecodable",
+            f"{series.path} cannot be decoded, whole readable pixels were wanted: "
+            "copy the series again or send it uncompressed",
+        ) from error
+    hu = array.astype(np.float32, copy=False)
+    if not np.isfinite(hu).all():
+        raise InputError(
+            "not_finite",
+            f"{series.path} holds voxels that are not numbers, HU were wanted: "
+            "convert the DICOM series again",
+        )
+    return to_patient_axes(np.maximum(hu, np.float32(AIR_HU)), affine)
+
+
+def read_scan(path: Path) -> tuple[Series, Volume]:
+    """The one scan below a path, and its volume in HU.
+
+    A refused series beside the one scan (a localizer, an RTSTRUCT) is passed over. The series gains
+    a `not_hu` warning where no voxel is as dark as air.
+
+    Raises
+    ------
+    InputError
+        `empty` where no series is found, `several_series` where more than one could be meant, the
+        series' own first reason where it is refused, and as `read_volume`.
+    """
+    found = find_series([path])
+    fit = [series for series in found.series if series.verdict != "refused"]
+    if len(fit) == 1:
+        volume = read_volume(fit[0])
+        return _with_value_warning(fit[0], volume), volume
+    if len(fit) > 1:
+        raise InputError(
+            "several_series",
+            f"{path} holds {len(fit)} scans (of {', '.join(str(s.slices) for s in fit)} slices), "
+            "one was wanted: give the path of one; `cacnb inspect` lists them",
+        )
+    if found.series:
+        worst = max(found.series, key=lambda series: (series.slices, len(series.files)))
+        reason = next(r for r in worst.reasons if r.severity == "refuse")
+        raise InputError(reason.code, reason.message)
+    why = Counter(unread.code for unread in found.unread)
+    listed = ", ".join(f"{count} × {code}" for code, count in why.most_common(3))
+    raise InputError(
+        "empty",
+        f"{path} holds no scan ({listed or 'no files'}), a DICOM series, NIfTI, NRRD or MHA was "
+        "wanted: give the folder or file of one scan",
+    )
+
+
+def read_mask(path: Path, like: Volume, *, may_be_empty: bool = False) -> Volume:
+    """A mask image (NIfTI, NRRD, MHA) as bool on the grid of `like`; values from 0.5 up are in.
+
+    Raises
+    ------
+    InputError
+        `missing`, `undecodable`, `no_geometry`, `other_grid` where the grid is not that of `like`,
+        `empty_mask` where no voxel is in it, unless it may be so.
+    """
+    if not path.is_file() or not is_image(path):
+        raise InputError(
+            "missing" if not path.exists() else "undecodable",
+            f"{path} is no mask image, a NIfTI, NRRD or MHA file was wanted: check the path",
+        )
+    try:
+        array, affine = _read_image(path)
+    except (ValueError, OSError, RuntimeError) as error:
+        raise InputError(
+            "undecodable",
+            f"{path} cannot be decoded as a mask, a whole image was wanted: write it again",
+        ) from error
+    mask = to_patient_axes(np.greater_equal(array, MASK_THRESHOLD), affine)
+    if not mask.same_grid(like):
+        raise InputError(
+            "other_grid",
+            f"the mask is {_grid(mask)}, the scan is {_grid(like)}: resample it onto the scan",
+        )
+    if not may_be_empty and not mask.array.any():
+        raise InputError(
+            "empty_mask", f"{path} holds no voxel of a mask, at least one was wanted: draw it again"
+        )
+    return mask
+
+
+def _read_slices(files: tuple[Path, ...]) -> tuple[NDArray[np.generic], Affine]:
+    """Pixels (k, j, i) of DICOM slices in the given order, rescaled one by one, and their grid."""
+    with quiet_pydicom():
+        headers = [header for file in files if (header := read_header(file)) is not None]
+    ordered, affine, reasons = stack(headers)
+    if affine is None or tuple(header.path for header in ordered) != files:
+        raise ValueError("the files changed since their headers were read")
+    if any(reason.severity == "refuse" for reason in reasons):
+        raise ValueError("the slices no longer make one stack")
+    reader = SimpleITK.ImageSeriesReader()
+    reader.SetFileNames([str(file) for file in files])
+    reader.SetOutputPixelType(SimpleITK.sitkFloat32)
+    with quiet_itk():
+        array = SimpleITK.GetArrayFromImage(reader.Execute())
+    if array.shape != (len(files), ordered[0].rows, ordered[0].columns):
+        raise ValueError("the decoder gave another number of pixels than the headers state")
+    return array, affine
+
+
+def _read_image(path: Path) -> tuple[NDArray[np.generic], Affine]:
+    """Voxels (k, j, i) of an image file and its affine to LPS mm."""
+    if path.name.lower().endswith(NIFTI_ENDINGS):
+        array, header = read_nifti(path)
+        affine = header.affine
+    else:
+        with quiet_itk():
+            affine = read_image_header(path).affine
+            image = SimpleITK.ReadImage(str(path))
+        array = SimpleITK.GetArrayFromImage(image)
+        if affine is not None:
+            affine = affine_of(image.GetSpacing(), image.GetOrigin(), image.GetDirection())
+    if affine is None or array.ndim != 3:
+        raise InputError(
+            "no_geometry",
+            f"{path} does not say where its voxels stand, spacing and origin were wanted: "
+            "write it again with its geometry",
+        )
+    return array, affine
+
+
+def _with_value_warning(series: Series, volume: Volume) -> Series:
+    if volume.array.min() < SOME_AIR_HU:
+        return series
+    reason = Reason(
+        "not_hu",
+        f"no voxel is below {SOME_AIR_HU:g} HU, air or lung was wanted: "
+        "check that the values are HU and not shifted ones",
+        "warn",
+    )
+    return replace(series, reasons=(*series.reasons, reason))
+
+
+def _grid(volume: Volume) -> str:
+    shape = " × ".join(str(n) for n in reversed(volume.shape))
+    spacing = " × ".join(f"{v:g}" for v in reversed(volume.spacing_mm))
+    origin = ", ".join(f"{v:.1f}" for v in reversed(volume.origin_mm))
+    return f"{shape} voxels of {spacing} mm at ({origin})"

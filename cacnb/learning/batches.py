@@ -1,0 +1,221 @@
+"""Prepared slices and volumes on disk, and balanced batches from them; no network, no loss."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+from torch.nn import functional as F
+
+#: What a network sees of a slice (section 5): clipped to these HU and scaled to [0, 1].
+CLIP_HU = (-50.0, 950.0)
+
+#: HU that 1.0 in a network's image or map stands for.
+HU_PER_GREY = CLIP_HU[1] - CLIP_HU[0]
+
+#: Relative slice position in the heart is balanced in this many equal parts.
+POSITION_BINS = 8
+
+
+def to_grey(hu: NDArray[np.generic] | Tensor) -> Tensor:
+    """HU to the network's grey values: clip to [−50, 950], scale to [0, 1]."""
+    values = hu if isinstance(hu, Tensor) else torch.from_numpy(np.asarray(hu, np.float32))
+    return (values.float().clamp(*CLIP_HU) - CLIP_HU[0]) / HU_PER_GREY
+
+
+@dataclass
+class SliceStore:
+    """Heart slices of many scans: HU (n, size, size) int16, label, position in the heart, scan.
+
+    `labels` True where the slice contains CAC; `positions` 0 (lowest heart slice) … 1 (highest);
+    `scans` an index into `names`.
+    """
+
+    slices: NDArray[np.int16]
+    labels: NDArray[np.bool_]
+    positions: NDArray[np.float32]
+    scans: NDArray[np.int32]
+    names: list[str] = field(default_factory=list)
+
+    def subset(self, keep: NDArray[np.bool_]) -> NDArray[np.int64]:
+        """Indices of the slices that belong to the scans marked in `keep` (by scan index)."""
+        return np.flatnonzero(keep[self.scans])
+
+
+class SliceSampler:
+    """Endless batches of slices, half with CAC and half without.
+
+    With `by_position` both halves are drawn from the same parts of the heart, as the CycleGAN's
+    batches are (section 5). The random state can be saved and put back.
+    """
+
+    def __init__(
+        self,
+        store: SliceStore,
+        indices: NDArray[np.int64],
+        batch: int,
+        seed: int,
+        *,
+        by_position: bool,
+    ) -> None:
+        self.store, self.batch, self.by_position = store, batch, by_position
+        self.rng = np.random.default_rng([seed, 11])
+        bins = np.minimum((store.positions * POSITION_BINS).astype(int), POSITION_BINS - 1)
+        self.pools: list[tuple[NDArray[np.int64], NDArray[np.int64]]] = []
+        parts = range(POSITION_BINS) if by_position else [None]
+        for part in parts:
+            here = indices if part is None else indices[bins[indices] == part]
+            pool = here[store.labels[here]], here[~store.labels[here]]
+            if len(pool[0]) and len(pool[1]):
+                self.pools.append(pool)
+        if not self.pools:
+            raise ValueError("no part of the heart has slices with and without CAC")
+
+    def draw(self) -> tuple[Tensor, Tensor]:
+        """Grey values of slices with and without CAC, each (batch, 1, size, size).
+
+        A batch of n for the classifier is n/2 of each; for the CycleGAN n of each.
+        """
+        drawn: tuple[list[int], list[int]] = ([], [])
+        for _ in range(self.batch):
+            pool = self.pools[int(self.rng.integers(len(self.pools)))]
+            for domain in (0, 1):
+                drawn[domain].append(int(self.rng.choice(pool[domain])))
+        cac, clear = (to_grey(self.store.slices[np.asarray(d)])[:, None] for d in drawn)
+        return cac, clear
+
+
+def augment_slices(
+    images: Tensor, crop_px: int, turn_deg: float, generator: torch.Generator
+) -> Tensor:
+    """Noise down or up, random rotation and random crop (section 3), the same for both domains.
+
+    A third of the images are smoothed (σ = 0.5 px), a third get their own noise added
+    (image + (image − smoothed)), a third stay. (batch, 1, size, size) → (batch, 1, crop, crop).
+    """
+    n, _, size, _ = images.shape
+    smooth = _smooth(images)
+    choice = torch.randint(3, (n, 1, 1, 1), generator=generator)
+    louder = (2 * images - smooth).clamp(0, 1)
+    images = torch.where(choice == 0, smooth, torch.where(choice == 1, louder, images))
+    angle = (2 * torch.rand(n, generator=generator) - 1) * np.deg2rad(turn_deg)
+    room = (size - crop_px) / size
+    shift = (2 * torch.rand(n, 2, generator=generator) - 1) * room
+    scale = crop_px / size
+    cos, sin = torch.cos(angle) * scale, torch.sin(angle) * scale
+    theta = torch.stack(
+        [torch.stack([cos, -sin, shift[:, 0]], 1), torch.stack([sin, cos, shift[:, 1]], 1)], 1
+    )
+    grid = F.affine_grid(theta, [n, 1, crop_px, crop_px], align_corners=False)
+    return F.grid_sample(images, grid, mode="bilinear", padding_mode="border", align_corners=False)
+
+
+def _smooth(images: Tensor, sigma: float = 0.5) -> Tensor:
+    """A Gaussian filter of 0.5 pixels (section 3)."""
+    reach = torch.arange(-2, 3, dtype=images.dtype)
+    weights = torch.exp(-0.5 * (reach / sigma) ** 2)
+    weights = weights / weights.sum()
+    padded = F.pad(images, (2, 2, 2, 2), mode="reflect")
+    rows = F.conv2d(padded, weights.view(1, 1, 5, 1))
+    return F.conv2d(rows, weights.view(1, 1, 1, 5))
+
+
+class PatchSampler:
+    """Endless batches of heart patches, half of them around the heart.
+
+    `stems` are paths without their endings: `<stem>.image.npy` (int16 HU) and `<stem>.heart.npy`
+    (bool) on the recipe's grid; they are memory-mapped. With `vary` > 0 patches are zoomed, re-contrasted, blurred and made
+    noisy (domain randomisation).
+    """
+
+    def __init__(
+        self,
+        stems: list[Path],
+        *,
+        batch: int,
+        patch: int,
+        window_hu: tuple[float, float],
+        vary: float,
+        seed: int,
+    ) -> None:
+        self.batch, self.patch, self.window_hu, self.vary = batch, patch, window_hu, vary
+        self.rng = np.random.default_rng([seed, 12])
+        self.images = [np.load(f"{s}.image.npy", mmap_mode="r") for s in stems]
+        self.hearts = [np.load(f"{s}.heart.npy", mmap_mode="r") for s in stems]
+        self.with_heart = [i for i, heart in enumerate(self.hearts) if heart.any()]
+        if not self.with_heart:
+            raise ValueError("no scan of the training set shows a heart")
+        self.boxes = {i: _box(self.hearts[i]) for i in self.with_heart}
+
+    def draw(self) -> tuple[Tensor, Tensor]:
+        """Patches in network grey values and heart masks, each (batch, 1, patch, patch, patch)."""
+        images, masks = [], []
+        for i in range(self.batch):
+            image, mask = self._patch(around_heart=i % 2 == 0)
+            images.append(image)
+            masks.append(mask)
+        return torch.stack(images)[:, None], torch.stack(masks)[:, None]
+
+    def _patch(self, *, around_heart: bool) -> tuple[Tensor, Tensor]:
+        rng, size = self.rng, self.patch
+        which = self.with_heart if around_heart else range(len(self.images))
+        scan = int(rng.choice(np.asarray(which)))
+        image, heart = self.images[scan], self.hearts[scan]
+        zoom = float(np.exp(0.18 * self.vary * rng.uniform(-1, 1)))
+        need = np.full(3, int(np.ceil(size * zoom)) + 2)
+        if around_heart:
+            low, high = self.boxes[scan]
+            centre = rng.integers(low, high)
+        else:
+            centre = rng.integers(0, image.shape)
+        start = centre - need // 2
+        cut, mask = _cut(image, start, need, -1000), _cut(heart, start, need, 0)
+        hu = torch.from_numpy(cut.astype(np.float32))
+        inside = torch.from_numpy(mask.astype(np.float32))
+        if self.vary:
+            grid = F.affine_grid(
+                torch.eye(3, 4)[None] * (size * zoom / need[0]), [1, 1, size, size, size],
+                align_corners=False,
+            )  # fmt: skip
+            both = torch.stack([hu, inside])[None]
+            hu, inside = F.grid_sample(both, grid, align_corners=False, padding_mode="border")[0]
+            hu = self._vary(hu)
+        else:
+            hu, inside = hu[:size, :size, :size], inside[:size, :size, :size]
+        return window(hu, self.window_hu), (inside > 0.5).float()
+
+    def _vary(self, hu: Tensor) -> Tensor:
+        """Other contrast, blur and noise than the scan had."""
+        rng = self.rng
+        noise = torch.from_numpy(rng.standard_normal(hu.shape, dtype=np.float32))
+        if rng.random() < 0.5:
+            hu = F.avg_pool3d(F.pad(hu[None, None], (1,) * 6, mode="replicate"), 3, 1)[0, 0]
+        hu = hu * float(rng.uniform(0.85, 1.15)) + float(rng.normal(0, 15))
+        return hu + noise * float(abs(rng.normal(0, 25)))
+
+
+def window(hu: Tensor, window_hu: tuple[float, float]) -> Tensor:
+    """HU to [−1, 1] over a window."""
+    low, high = window_hu
+    return (hu.clamp(low, high) - low) / (high - low) * 2 - 1
+
+
+def _box(mask: NDArray[np.bool_]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    where = np.argwhere(mask)
+    return where.min(axis=0), where.max(axis=0) + 1
+
+
+def _cut(
+    array: NDArray[np.generic], start: NDArray[np.int64], size: NDArray[np.int64], fill: int
+) -> NDArray[np.generic]:
+    """A block of an array, filled where it passes the border."""
+    out = np.full(tuple(size), fill, dtype=array.dtype)
+    low, high = np.maximum(start, 0), np.minimum(start + size, array.shape)
+    if (high > low).all():
+        to = tuple(slice(a, b) for a, b in zip(low - start, high - start, strict=True))
+        out[to] = array[tuple(slice(a, b) for a, b in zip(low, high, strict=True))]
+    return out

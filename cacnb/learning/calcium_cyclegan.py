@@ -1,0 +1,161 @@
+"""The adjusted CycleGAN that splits a slice into a healthy image and a CAC map; it knows no scores."""
+
+from __future__ import annotations
+
+import copy
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from cacnb.learning.batches import HU_PER_GREY, augment_slices, to_grey
+from cacnb.learning.loop import Learner
+from cacnb.learning.networks import MapGenerator, PatchCritic
+from cacnb.learning.recipes import DecompositionRecipe
+
+
+def adversarial_loss(responses: Tensor, *, real: bool, kind: str) -> Tensor:
+    """Equation 2 for one critic's responses (batch, 1, v, u), as a loss to be made small.
+
+    `log`: the responses of an image are averaged to the critic's output, then the log loss.
+    `least_squares`: each response's squared distance from 1 (real) or 0 (Mao 2017; a departure).
+    A generator calls it with `real=True` on its own images: the non-saturating form (Goodfellow).
+    """
+    if kind == "log":
+        output = responses.mean(dim=(1, 2, 3))
+        return F.softplus(-output if real else output).mean()
+    return ((responses - float(real)) ** 2).mean()
+
+
+def cycle_loss(again: Tensor, image: Tensor) -> Tensor:
+    """Equation 3: the L1 distance of an image translated there and back from itself."""
+    return (again - image).abs().mean()
+
+
+def map_loss(cac_map: Tensor) -> Tensor:
+    """Equations 4 and 5: the L1 norm of a map, per pixel.
+
+    It is the identity loss for an image already in the target domain, and the sparsity loss in the
+    source domain.
+    """
+    return cac_map.abs().mean()
+
+
+class CalciumCycleGan(Learner):
+    """Trains G_R (`remover`) and G_S (`synthesiser`) against two critics (section 3, Figure 4)."""
+
+    stage = "decomposition"
+
+    def __init__(self, recipe: DecompositionRecipe) -> None:
+        super().__init__(recipe)
+        torch.manual_seed(recipe.seed)
+        self.plan = recipe
+        self.remover = MapGenerator(recipe.network, last_bias=recipe.map_start)
+        self.synthesiser = MapGenerator(recipe.network, last_bias=recipe.map_start)
+        self.critic_cac = PatchCritic(recipe.critic)
+        self.critic_no_cac = PatchCritic(recipe.critic)
+        self.average = copy.deepcopy(self.remover).requires_grad_(requires_grad=False)
+        self.networks = {
+            "remover": self.remover, "synthesiser": self.synthesiser, "average": self.average,
+            "critic_cac": self.critic_cac, "critic_no_cac": self.critic_no_cac,
+        }  # fmt: skip
+        for network in self.networks.values():
+            network.to(memory_format=torch.channels_last)
+        self._generators = [*self.remover.parameters(), *self.synthesiser.parameters()]
+        self._critics = [*self.critic_cac.parameters(), *self.critic_no_cac.parameters()]
+        self.optimisers = {
+            "generators": torch.optim.Adam(self._generators, lr=recipe.learning_rate, betas=(0.5, 0.999)),
+            "critics": torch.optim.Adam(self._critics, lr=recipe.critic_rate, betas=(0.5, 0.999)),
+        }
+
+    def step(self, first: Tensor, second: Tensor, iteration: int) -> dict[str, float]:
+        """One batch of slices with CAC and as many without: generators, then critics."""
+        plan, n = self.plan, len(first)
+        if plan.anneal:
+            left = min(1.0, 2 * (1 - (iteration - 1) / plan.iterations))
+            self.optimisers["generators"].param_groups[0]["lr"] = plan.learning_rate * left
+            self.optimisers["critics"].param_groups[0]["lr"] = plan.critic_rate * left
+        both = augment_slices(torch.cat([first, second]), plan.crop_px, plan.turn_deg, self.generator)
+        both = both.contiguous(memory_format=torch.channels_last)
+        cac, no_cac = both[:n], both[n:]
+        for parameter in self._critics:
+            parameter.requires_grad_(requires_grad=False)
+        # Both domains in one batch: the map of the source domain, and of the target (identity).
+        removed, removed_identity = self.remover(both).split(n)
+        added, added_identity = self.synthesiser(torch.cat([no_cac, cac])).split(n)
+        fake_no_cac, fake_cac = cac - removed, no_cac + added
+        cac_again = fake_no_cac + self.synthesiser(fake_no_cac)
+        no_cac_again = fake_cac - self.remover(fake_cac)
+        adversarial = adversarial_loss(
+            self.critic_no_cac(fake_no_cac), real=True, kind=plan.adversarial
+        ) + adversarial_loss(self.critic_cac(fake_cac), real=True, kind=plan.adversarial)
+        cycle = cycle_loss(cac_again, cac) + cycle_loss(no_cac_again, no_cac)
+        identity = map_loss(removed_identity) + map_loss(added_identity)
+        sparsity = map_loss(removed) + map_loss(added)
+        loss = (
+            adversarial
+            + plan.cycle_weight * cycle
+            + plan.identity_weight * identity
+            + plan.sparsity_weight * sparsity
+        )
+        self.optimisers["generators"].zero_grad(set_to_none=True)
+        loss.backward()
+        self.optimisers["generators"].step()
+        self._follow(iteration)
+        critic = self._train_critics(cac, no_cac, fake_cac.detach(), fake_no_cac.detach())
+        return {
+            "adversarial": float(adversarial.detach()), "cycle": float(cycle.detach()),
+            "identity": float(identity.detach()), "sparsity": float(sparsity.detach()),
+            "critic": critic,
+        }  # fmt: skip
+
+    def _train_critics(
+        self, cac: Tensor, no_cac: Tensor, fake_cac: Tensor, fake_no_cac: Tensor
+    ) -> float:
+        """Each critic on real images of its domain and on the generators' images."""
+        kind = self.plan.adversarial
+        for parameter in self._critics:
+            parameter.requires_grad_(requires_grad=True)
+        loss = sum(
+            adversarial_loss(critic(real), real=True, kind=kind)
+            + adversarial_loss(critic(fake), real=False, kind=kind)
+            for critic, real, fake in (
+                (self.critic_cac, cac, fake_cac),
+                (self.critic_no_cac, no_cac, fake_no_cac),
+            )
+        )
+        loss = torch.as_tensor(loss) / 2
+        self.optimisers["critics"].zero_grad(set_to_none=True)
+        loss.backward()  # type: ignore[no-untyped-call]
+        self.optimisers["critics"].step()
+        return float(loss.detach())
+
+    @torch.no_grad()
+    def _follow(self, iteration: int) -> None:
+        """Let the averaged remover follow the trained one; without averaging it is its copy."""
+        decay = min(self.plan.average_decay, (1 + iteration) / (10 + iteration))
+        for mean, now in zip(self.average.parameters(), self.remover.parameters(), strict=True):
+            mean.lerp_(now, 1 - decay)
+        for mean, now in zip(self.average.buffers(), self.remover.buffers(), strict=True):
+            if mean.is_floating_point():
+                mean.lerp_(now, 1 - decay)
+            else:
+                mean.copy_(now)
+
+    def trained(self) -> nn.Module:
+        """G_R, averaged over the last iterations where the recipe says so."""
+        return self.average
+
+
+@torch.inference_mode()
+def cac_map_hu(
+    network: nn.Module, hu: NDArray[np.generic], device: torch.device, *, batch: int = 8
+) -> NDArray[np.float32]:
+    """The CAC map in HU (≥ 0) of each slice (n, y, x) in HU; (n, y, x)."""
+    found = [
+        network(to_grey(hu[i : i + batch])[:, None].to(device))[:, 0].cpu() * HU_PER_GREY
+        for i in range(0, len(hu), batch)
+    ]
+    return torch.cat(found).numpy() if found else np.zeros(hu.shape, np.float32)

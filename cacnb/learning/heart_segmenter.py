@@ -1,0 +1,99 @@
+"""Learning and finding the heart in 3-D patches; it does not know what a plausible heart is."""
+
+from __future__ import annotations
+
+import itertools
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor, nn
+
+from cacnb.learning.batches import window
+from cacnb.learning.loop import Learner
+from cacnb.learning.networks import HeartNetwork
+from cacnb.learning.recipes import HeartRecipe
+
+
+def dice_loss(probability: Tensor, target: Tensor) -> Tensor:
+    """1 − Dice of each channel, averaged; both (batch, channels, z, y, x) in [0, 1] (section 3)."""
+    dims = (0, 2, 3, 4)
+    overlap = (probability * target).sum(dims)
+    total = probability.sum(dims) + target.sum(dims)
+    return (1 - (2 * overlap + 1) / (total + 1)).mean()
+
+
+class HeartLearner(Learner):
+    """Trains the network of Table 2, left, with the Dice loss."""
+
+    stage = "heart"
+
+    def __init__(self, recipe: HeartRecipe) -> None:
+        super().__init__(recipe)
+        torch.manual_seed(recipe.seed)
+        self.network = HeartNetwork(recipe.network).to(memory_format=torch.channels_last_3d)
+        self.networks = {"heart": self.network}
+        optimiser = torch.optim.Adam(self.network.parameters(), lr=recipe.learning_rate)
+        self.optimisers = {"heart": optimiser}
+
+    def step(self, first: Tensor, second: Tensor, iteration: int) -> dict[str, float]:
+        """One batch of patches and heart masks."""
+        optimiser = self.optimisers["heart"]
+        if self.recipe.name != "paper":
+            left = 1 - (iteration - 1) / self.recipe.iterations
+            optimiser.param_groups[0]["lr"] = self.recipe.learning_rate * min(1.0, 3 * left)
+        patches = first.contiguous(memory_format=torch.channels_last_3d)
+        probability = torch.sigmoid(self.network(patches))
+        loss = dice_loss(probability, torch.cat([1 - second, second], dim=1))
+        optimiser.zero_grad(set_to_none=True)
+        loss.backward()
+        optimiser.step()
+        return {"dice": float(loss.detach())}
+
+    def trained(self) -> nn.Module:
+        """The heart network."""
+        return self.network
+
+
+@torch.inference_mode()
+def find_heart(
+    network: nn.Module,
+    hu: NDArray[np.generic],
+    recipe: HeartRecipe,
+    device: torch.device,
+    *,
+    overlap: float = 0.5,
+) -> NDArray[np.float32]:
+    """Heart probability of a scan on the recipe's grid, (z, y, x), from overlapping patches averaged.
+
+    Each patch counts most in its middle, so that seams do not show.
+    """
+    size = recipe.patch
+    image = window(torch.from_numpy(np.asarray(hu, np.float32)), recipe.window_hu)
+    pad = [max(0, size - n) for n in image.shape]
+    before = [p // 2 for p in pad]
+    padded = torch.full([max(size, n) for n in image.shape], -1.0)
+    inner = tuple(slice(b, b + n) for b, n in zip(before, image.shape, strict=True))
+    padded[inner] = image
+    ramp = 1 - (torch.arange(size) - (size - 1) / 2).abs() / (size / 2)
+    weight = ramp[:, None, None] * ramp[None, :, None] * ramp[None, None, :] + 1e-3
+    total, weights = torch.zeros_like(padded), torch.zeros_like(padded)
+    starts = [_starts(n, size, overlap) for n in padded.shape]
+    for z, y, x in itertools.product(*starts):
+        at = (slice(z, z + size), slice(y, y + size), slice(x, x + size))
+        patch = padded[at]
+        if float(patch.max()) <= -0.999:  # nothing but air
+            weights[at] += weight
+            continue
+        found = torch.sigmoid(network(patch[None, None].to(device)))[0, 1].cpu()
+        total[at] += weight * found
+        weights[at] += weight
+    return np.asarray((total / weights)[inner].numpy(), np.float32)
+
+
+def _starts(length: int, size: int, overlap: float) -> list[int]:
+    """Where patches begin along one axis, so that they cover it and overlap."""
+    if length <= size:
+        return [0]
+    count = int(np.ceil((length - size) / (size * (1 - overlap)))) + 1
+    return [int(s) for s in np.unique(np.linspace(0, length - size, count).round())]

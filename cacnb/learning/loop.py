@@ -1,0 +1,198 @@
+"""The one training loop: it yields steps, keeps them in `steps.jsonl`, and saves what it needs to go on.
+
+It does not know what is trained: a learner brings its networks, optimisers and step.
+"""
+
+from __future__ import annotations
+
+import json
+import time
+from abc import ABC, abstractmethod
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Protocol
+
+import numpy as np
+import torch
+from safetensors import SafetensorError
+from safetensors.torch import load_file, save
+from torch import Tensor, nn
+
+from cacnb.errors import InputError
+from cacnb.files import write_atomically
+from cacnb.learning.recipes import Recipe
+
+#: Name of the checkpoint in a run's folder; there is one, always whole.
+CHECKPOINT = "last.safetensors"
+
+
+class Sampler(Protocol):
+    """Anything that draws batches from one random generator."""
+
+    rng: np.random.Generator
+
+    def draw(self) -> tuple[Tensor, Tensor]:
+        """The next batch."""
+        ...
+
+
+class Learner(ABC):
+    """Networks, their optimisers and one step; what is saved is what `state` names."""
+
+    stage: str
+
+    def __init__(self, recipe: Recipe) -> None:
+        self.recipe = recipe
+        self.generator = torch.Generator().manual_seed(recipe.seed)
+        self.networks: dict[str, nn.Module] = {}
+        self.optimisers: dict[str, torch.optim.Adam] = {}
+
+    @abstractmethod
+    def step(self, first: Tensor, second: Tensor, iteration: int) -> dict[str, float]:
+        """Train on one batch; returns the loss terms."""
+
+    @abstractmethod
+    def trained(self) -> nn.Module:
+        """The network that the pipeline uses, as it stands now."""
+
+
+@dataclass(frozen=True)
+class Step:
+    """One iteration: its number from 1, how many there will be, its losses, seconds since start."""
+
+    iteration: int
+    of: int
+    losses: dict[str, float]
+    seconds: float
+
+
+@dataclass
+class Run:
+    """A folder that a training lives in: `recipe.json`, `steps.jsonl`, `last.safetensors`."""
+
+    folder: Path
+    resume: bool = False
+    kept: dict[str, Any] = field(default_factory=dict)
+
+
+def train(learner: Learner, sampler: Sampler, run: Run) -> Iterator[Step]:
+    """Train to the recipe's last iteration, yielding every step.
+
+    With `resume`, goes on from the checkpoint exactly: weights, optimisers, random states. On a CPU
+    the losses are those of an unbroken run.
+
+    Raises
+    ------
+    InputError
+        `run_exists` where the folder holds a run and `resume` was not asked for; `other_recipe`
+        where it was made with another recipe; `not_finite` where a loss is no number.
+    """
+    recipe = learner.recipe
+    done = _begin(learner, sampler, run)
+    log = run.folder / "steps.jsonl"
+    start = time.monotonic()
+    for network in learner.networks.values():
+        network.train()
+    with log.open("a", encoding="utf-8") as lines:
+        for iteration in range(done + 1, recipe.iterations + 1):
+            losses = learner.step(*sampler.draw(), iteration)
+            bad = [name for name, value in losses.items() if not np.isfinite(value)]
+            if bad:
+                raise InputError(
+                    "not_finite",
+                    f"the loss term {bad[0]} is no number at iteration {iteration}: "
+                    "resume from the last checkpoint with a smaller learning rate",
+                )
+            lines.write(json.dumps({"iteration": iteration, **losses}) + "\n")
+            if iteration % recipe.save_every == 0 or iteration == recipe.iterations:
+                lines.flush()
+                save_checkpoint(learner, sampler, iteration, run.folder / CHECKPOINT)
+            yield Step(iteration, recipe.iterations, losses, time.monotonic() - start)
+
+
+def _begin(learner: Learner, sampler: Sampler, run: Run) -> int:
+    """Open the run's folder; returns the iteration that it has reached."""
+    recipe_file, checkpoint = run.folder / "recipe.json", run.folder / CHECKPOINT
+    text = json.dumps({"stage": learner.stage, **learner.recipe.as_dict()}, indent=2)
+    if recipe_file.exists():
+        if not run.resume:
+            raise InputError(
+                "run_exists", f"{run.folder} holds a run: add --resume, or choose another --out"
+            )
+        if json.loads(recipe_file.read_text(encoding="utf-8")) != json.loads(text):
+            raise InputError(
+                "other_recipe",
+                f"{run.folder} was trained with another recipe: choose another --out",
+            )
+        if checkpoint.exists():
+            reached = load_checkpoint(learner, sampler, checkpoint)
+            _cut_log(run.folder / "steps.jsonl", reached)
+            return reached
+        _cut_log(run.folder / "steps.jsonl", 0)
+        return 0
+    write_atomically(text, recipe_file)
+    return 0
+
+
+def _cut_log(path: Path, reached: int) -> None:
+    """Drop the steps after the checkpoint: they will be trained again."""
+    if path.exists():
+        kept = path.read_text(encoding="utf-8").splitlines()[:reached]
+        write_atomically("".join(f"{line}\n" for line in kept), path)
+
+
+def save_checkpoint(learner: Learner, sampler: Sampler, iteration: int, path: Path) -> None:
+    """Write weights, optimisers and random states to one safetensors file, whole or not at all."""
+    tensors: dict[str, Tensor] = {"random.torch": learner.generator.get_state()}
+    for name, network in learner.networks.items():
+        for key, value in network.state_dict().items():
+            tensors[f"network.{name}.{key}"] = value
+    for name, optimiser in learner.optimisers.items():
+        for index, state in optimiser.state_dict()["state"].items():
+            for key, value in state.items():
+                tensors[f"optimiser.{name}.{index}.{key}"] = value
+    metadata = {
+        "stage": learner.stage,
+        "iteration": str(iteration),
+        "recipe": json.dumps(learner.recipe.as_dict()),
+        "sampler": json.dumps(sampler.rng.bit_generator.state),
+    }
+    contiguous = {key: value.detach().clone().contiguous() for key, value in tensors.items()}
+    write_atomically(save(contiguous, metadata), path)
+
+
+def load_checkpoint(learner: Learner, sampler: Sampler, path: Path) -> int:
+    """Put a checkpoint's state back; returns its iteration. Nothing is unpickled."""
+    try:
+        tensors = load_file(path)
+        metadata = read_metadata(path)
+    except (SafetensorError, OSError) as error:
+        raise InputError(
+            "bad_checkpoint", f"{path} cannot be opened as a checkpoint: delete it to start anew"
+        ) from error
+    learner.generator.set_state(tensors["random.torch"])
+    for name, network in learner.networks.items():
+        prefix = f"network.{name}."
+        network.load_state_dict(
+            {k.removeprefix(prefix): v for k, v in tensors.items() if k.startswith(prefix)}
+        )
+    for name, optimiser in learner.optimisers.items():
+        prefix = f"optimiser.{name}."
+        state: dict[int, dict[str, Tensor]] = {}
+        for key, value in tensors.items():
+            if key.startswith(prefix):
+                index, what = key.removeprefix(prefix).split(".", 1)
+                state.setdefault(int(index), {})[what] = value
+        groups = optimiser.state_dict()["param_groups"]
+        optimiser.load_state_dict({"state": state, "param_groups": groups})
+    sampler.rng.bit_generator.state = json.loads(metadata["sampler"])
+    return int(metadata["iteration"])
+
+
+def read_metadata(path: Path) -> dict[str, str]:
+    """The text that stands at the head of a safetensors file."""
+    from safetensors import safe_open
+
+    with safe_open(path, framework="pt") as file:
+        return dict(file.metadata() or {})

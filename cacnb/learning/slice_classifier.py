@@ -1,0 +1,62 @@
+"""Learning and telling whether a heart slice contains visible CAC; it does not know where."""
+
+from __future__ import annotations
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from cacnb.learning.batches import augment_slices, to_grey
+from cacnb.learning.loop import Learner
+from cacnb.learning.networks import SliceClassifier
+from cacnb.learning.recipes import SliceRecipe
+
+
+class SliceLearner(Learner):
+    """Trains the network of Table 2, middle, with the cross-entropy loss."""
+
+    stage = "slices"
+
+    def __init__(self, recipe: SliceRecipe) -> None:
+        super().__init__(recipe)
+        torch.manual_seed(recipe.seed)
+        self.network = SliceClassifier(recipe.network).to(memory_format=torch.channels_last)
+        self.networks = {"classifier": self.network}
+        self.optimisers = {
+            "classifier": torch.optim.Adam(self.network.parameters(), lr=recipe.learning_rate)
+        }
+        self.sizes = recipe.crop_px, recipe.turn_deg
+
+    def step(self, first: Tensor, second: Tensor, iteration: int) -> dict[str, float]:
+        """One batch of slices with CAC and as many without."""
+        optimiser = self.optimisers["classifier"]
+        if self.recipe.name != "paper":
+            left = 1 - (iteration - 1) / self.recipe.iterations
+            optimiser.param_groups[0]["lr"] = self.recipe.learning_rate * min(1.0, 3 * left)
+        images = augment_slices(torch.cat([first, second]), *self.sizes, self.generator)
+        labels = torch.cat([torch.ones(len(first)), torch.zeros(len(second))]).long()
+        logits = self.network(images.contiguous(memory_format=torch.channels_last))
+        loss = F.cross_entropy(logits, labels)
+        optimiser.zero_grad(set_to_none=True)
+        loss.backward()
+        optimiser.step()
+        right = (logits.argmax(dim=1) == labels).float().mean()
+        return {"cross_entropy": float(loss.detach()), "accuracy": float(right)}
+
+    def trained(self) -> nn.Module:
+        """The classifier."""
+        return self.network
+
+
+@torch.inference_mode()
+def probability_of_cac(
+    network: nn.Module, hu: NDArray[np.generic], device: torch.device, *, batch: int = 16
+) -> NDArray[np.float32]:
+    """P(contains CAC) of each slice (n, y, x) in HU; (n,)."""
+    found = [
+        torch.softmax(network(to_grey(hu[i : i + batch])[:, None].to(device)), dim=1)[:, 1].cpu()
+        for i in range(0, len(hu), batch)
+    ]
+    return torch.cat(found).numpy().astype(np.float32) if found else np.zeros(0, np.float32)

@@ -1,0 +1,107 @@
+"""What is done to a CAC map between the network and the scores; it does not know the network."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from cacnb.ct.volume import Volume
+from cacnb.errors import InputError
+from cacnb.scoring.lesions import require_mask, require_same_grid
+
+#: The HU window that the network sees (section 5).
+NETWORK_WINDOW_HU = (-50.0, 950.0)
+
+#: A synthetic healthy voxel below this is no soft tissue: the map there is noise (section 3).
+SOFT_TISSUE_FLOOR_HU = -10.0
+
+
+def healthy_image(image: Volume, cac_map: Volume) -> Volume:
+    """Equation 1: the synthetic image without calcium, noĈAC = CAC − G_R(CAC).
+
+    Parameters
+    ----------
+    image
+        The scan in HU; it is clipped to the window that the network saw.
+    cac_map
+        The map in HU, on the same grid.
+
+    Raises
+    ------
+    InputError
+        `different_grid`.
+
+    Example
+    -------
+    >>> scan = Volume(np.full((1, 1, 1), 1200.0), (3.0, 1.0, 1.0))
+    >>> float(healthy_image(scan, scan.with_array(np.full((1, 1, 1), 900.0))).array[0, 0, 0])
+    50.0
+    """
+    require_same_grid(image, cac_map, "CAC map")
+    seen = np.clip(image.array.astype(np.float32), *NETWORK_WINDOW_HU)
+    return image.with_array(seen - cac_map.array.astype(np.float32))
+
+
+def clean_map(
+    map_hu: Volume,
+    image: Volume,
+    heart: Volume,
+    positive_slices: NDArray[np.bool_],
+    *,
+    soft_tissue_floor_hu: float = SOFT_TISSUE_FLOOR_HU,
+    smallest_hu: float,
+) -> Volume:
+    """The map that is scored: noise removed, and nothing outside the heart or on negative slices.
+
+    Parameters
+    ----------
+    map_hu
+        The network's map in HU, (z, y, x).
+    image
+        The scan in HU on the same grid.
+    heart
+        The heart as a bool mask on the same grid.
+    positive_slices
+        (z,) bool, the slices called positive.
+    soft_tissue_floor_hu
+        A voxel whose synthetic healthy value falls below this is noise (section 3).
+    smallest_hu
+        Map values below this are noise. The paper gives none (method.md, "After the map").
+
+    Returns
+    -------
+    Volume
+        The map in HU, float32, ≥ 0.
+
+    Raises
+    ------
+    InputError
+        `different_grid`, `not_a_mask`, `unequal_length`, or `not_finite` where the map holds a
+        NaN or an infinity.
+    """
+    require_same_grid(map_hu, heart, "heart mask")
+    require_mask(heart, "heart mask")
+    positive = np.asarray(positive_slices)
+    if positive.shape != (map_hu.shape[0],) or positive.dtype != np.bool_:
+        raise InputError(
+            "unequal_length",
+            f"{positive.dtype} {positive.shape} came for the positive slices, wanted one bool for "
+            f"each of the {map_hu.shape[0]} slices",
+        )
+    values = map_hu.array.astype(np.float32)
+    if not np.isfinite(values).all():
+        raise InputError(
+            "not_finite",
+            "the CAC map holds values that are no numbers: the network's weights or the scan's "
+            "pixels are damaged",
+        )
+    healthy: NDArray[Any] = healthy_image(image, map_hu).array
+    kept = (
+        np.asarray(heart.array, dtype=bool)
+        & positive[:, np.newaxis, np.newaxis]
+        & (healthy >= soft_tissue_floor_hu)
+        & (values >= max(smallest_hu, 0.0))
+    )
+    return map_hu.with_array(np.where(kept, values, np.float32(0.0)))

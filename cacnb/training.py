@@ -1,0 +1,223 @@
+"""From a study folder to trained networks: what is prepared, drawn and checked; no command line."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from cacnb.ct.grids import crop_heart, resample, resample_onto
+from cacnb.ct.heart import centre_of_mass_mm
+from cacnb.ct.reading import read_mask, read_scan
+from cacnb.ct.volume import Volume
+from cacnb.errors import InputError, UsageError
+from cacnb.files import write_atomically
+from cacnb.learning.batches import CLIP_HU, PatchSampler, SliceSampler, SliceStore
+from cacnb.learning.calcium_cyclegan import CalciumCycleGan
+from cacnb.learning.heart_segmenter import HeartLearner
+from cacnb.learning.loop import Learner, Run, Sampler, Step, train
+from cacnb.learning.recipes import DecompositionRecipe, HeartRecipe, Recipe, SliceRecipe
+from cacnb.learning.slice_classifier import SliceLearner
+
+#: Heart slices (section 5): 1.5 mm apart, 1.0 mm in-plane, (z, y, x).
+SLICE_SPACING_MM = (1.5, 1.0, 1.0)
+
+#: Every fifth patient is kept for validation: decided by the patient's place in the sorted list.
+VALIDATION_EVERY = 5
+
+
+@dataclass(frozen=True)
+class TrainingScan:
+    """One row of a study that a network may learn from; paths are absolute."""
+
+    name: str
+    patient: str
+    path: Path
+    heart: Path
+
+
+def training_scans(study: Path) -> list[TrainingScan]:
+    """The scans of a study folder that have a heart mask, in the order of `cohort.csv`.
+
+    Raises
+    ------
+    InputError
+        `no_study` where the folder has no cohort, `no_masks` where no scan has a mask.
+    """
+    table = study / "cohort.csv"
+    if not table.exists():
+        raise InputError("no_study", f"{study} has no cohort.csv: give a study folder")
+    cohort = pd.read_csv(table, dtype={"scan": str, "patient": str, "path": str})
+    scans = [
+        TrainingScan(row.scan, row.patient, study / row.path, study / "masks" / f"{row.scan}.nii.gz")
+        for row in cohort.itertuples()
+    ]
+    found = [scan for scan in scans if scan.heart.exists()]
+    if not found:
+        raise InputError("no_masks", f"no scan of {study} has a mask in masks/: add heart masks")
+    return found
+
+
+def is_validation(scans: list[TrainingScan]) -> NDArray[np.bool_]:
+    """Which scans are kept for validation, (n,); all scans of a patient stand on one side."""
+    patients = sorted({scan.patient for scan in scans})
+    kept = {patient for i, patient in enumerate(patients) if i % VALIDATION_EVERY == 4}
+    return np.array([scan.patient in kept for scan in scans])
+
+
+def train_stage(stage: str, recipe: Recipe, studies: list[Path], run: Run) -> Iterator[Step]:
+    """Prepare the studies once, then train one network, yielding every step."""
+    learner: Learner
+    sampler: Sampler
+    if isinstance(recipe, HeartRecipe):
+        learner, sampler = HeartLearner(recipe), heart_sampler(recipe, studies)
+    elif isinstance(recipe, SliceRecipe):
+        learner = SliceLearner(recipe)
+        sampler = slice_sampler(studies, recipe.store_px, recipe.batch // 2, recipe.seed)
+    elif isinstance(recipe, DecompositionRecipe):
+        learner = CalciumCycleGan(recipe)
+        sampler = slice_sampler(
+            studies, recipe.store_px, recipe.batch, recipe.seed, by_position=True
+        )
+    else:
+        raise UsageError(f"no stage {stage!r} to train")
+    return train(learner, sampler, run)
+
+
+def heart_sampler(recipe: HeartRecipe, studies: list[Path]) -> PatchSampler:
+    """Patches of the training scans on the recipe's grid, prepared under each study's folder."""
+    folders: list[tuple[Path, str]] = []
+    for study in studies:
+        scans = training_scans(study)
+        kept = is_validation(scans)
+        folder = study / "prepared" / ("heart_" + "x".join(f"{s:g}" for s in recipe.spacing_mm))
+        for scan, validation in zip(scans, kept, strict=True):
+            if not validation:
+                _prepare_heart(scan, recipe, folder)
+                folders.append((folder, scan.name))
+    return PatchSampler(
+        [(folder / name) for folder, name in folders],
+        batch=recipe.batch,
+        patch=recipe.patch,
+        window_hu=recipe.window_hu,
+        vary=recipe.vary,
+        seed=recipe.seed,
+    )
+
+
+def _prepare_heart(scan: TrainingScan, recipe: HeartRecipe, folder: Path) -> None:
+    image_file, heart_file = folder / f"{scan.name}.image.npy", folder / f"{scan.name}.heart.npy"
+    if image_file.exists() and heart_file.exists():
+        return
+    _, volume = read_scan(scan.path)
+    heart = read_mask(scan.heart, volume, may_be_empty=True)
+    image = resample(volume, recipe.spacing_mm)
+    _save(np.rint(image.array).astype(np.int16), image_file)
+    _save(resample_onto(heart, image).array.astype(np.bool_), heart_file)
+
+
+def slice_sampler(
+    studies: list[Path], size: int, batch: int, seed: int, *, by_position: bool = False
+) -> SliceSampler:
+    """Balanced batches of the training scans' heart slices."""
+    store, validation = slice_store(studies, size)
+    indices = store.subset(~validation)
+    return SliceSampler(store, indices, batch, seed, by_position=by_position)
+
+
+def slice_store(studies: list[Path], size: int) -> tuple[SliceStore, NDArray[np.bool_]]:
+    """All heart slices of some studies, and which scans are kept for validation (by scan index).
+
+    Slices are prepared once under each study's `prepared/` and memory-mapped from there.
+    """
+    arrays, tables, names, kept = [], [], [], []
+    for study in studies:
+        scans = training_scans(study)
+        folder = study / "prepared" / f"slices_{size}"
+        table_file, array_file = folder / "slices.csv", folder / "slices.npy"
+        if not (table_file.exists() and array_file.exists()):
+            _prepare_slices(study, scans, size, array_file, table_file)
+        table = pd.read_csv(table_file, dtype={"scan": str})
+        number = {scan.name: len(names) + i for i, scan in enumerate(scans)}
+        tables.append(table.assign(number=table["scan"].map(number)))
+        arrays.append(np.load(array_file, mmap_mode="r"))
+        names += [scan.name for scan in scans]
+        kept.append(is_validation(scans))
+    table = pd.concat(tables)
+    store = SliceStore(
+        slices=arrays[0] if len(arrays) == 1 else np.concatenate(arrays),
+        labels=table["contains_cac"].to_numpy(bool),
+        positions=table["position"].to_numpy(np.float32),
+        scans=table["number"].to_numpy(np.int32),
+        names=names,
+    )
+    return store, np.concatenate(kept)
+
+
+def _prepare_slices(
+    study: Path, scans: list[TrainingScan], size: int, array_file: Path, table_file: Path
+) -> None:
+    labels_file = study / "slice_labels.csv"
+    if not labels_file.exists():
+        raise InputError("no_labels", f"{study} has no slice_labels.csv: label its slices first")
+    labels = pd.read_csv(labels_file, dtype={"scan": str})
+    by_scan = {name: group.sort_values("slice") for name, group in labels.groupby("scan")}
+    images, rows = [], []
+    for scan in scans:
+        if scan.name not in by_scan:
+            continue
+        _, volume = read_scan(scan.path)
+        heart = read_mask(scan.heart, volume, may_be_empty=True)
+        if not heart.array.any():
+            continue
+        marks = by_scan[scan.name]
+        seen = np.zeros(volume.shape[0], bool)
+        seen[marks["slice"].to_numpy(int)] = marks["contains_cac"].to_numpy(bool)
+        cut, where, positions, nearest = heart_slices(volume, heart, size)
+        images.append(np.clip(np.rint(cut.array[where]), *CLIP_HU).astype(np.int16))
+        rows.append(
+            pd.DataFrame(
+                {"scan": scan.name, "contains_cac": seen[nearest].astype(int), "position": positions}
+            )
+        )
+    if not images:
+        raise InputError("no_labels", f"no scan of {study} has labels and a heart mask")
+    _save(np.concatenate(images), array_file)
+    write_atomically(pd.concat(rows).to_csv(index=False), table_file)
+
+
+def heart_slices(
+    volume: Volume, heart: Volume, size: int
+) -> tuple[Volume, NDArray[np.int64], NDArray[np.float32], NDArray[np.int64]]:
+    """The heart's slices as the networks see them (section 5).
+
+    Returns the scan at 1.5 × 1.0 × 1.0 mm cropped around the mask's centre of mass, the indices of
+    its slices that show the heart, their relative positions (0 … 1), and the scan's own slice that
+    lies nearest to each of them.
+    """
+    fine = resample(volume, SLICE_SPACING_MM)
+    mask = resample_onto(heart, fine)
+    centre = centre_of_mass_mm(heart)
+    cut = crop_heart(fine, (centre[1], centre[2]), size)
+    where = np.flatnonzero(mask.array.any(axis=(1, 2)))
+    positions = np.linspace(0, 1, len(where), dtype=np.float32)
+    at_mm = fine.axis_mm(0)[where]
+    nearest = np.rint((at_mm - volume.origin_mm[0]) / volume.spacing_mm[0])
+    return cut, where, positions, np.clip(nearest, 0, volume.shape[0] - 1).astype(np.int64)
+
+
+def _save(array: NDArray[np.generic], path: Path) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    part = path.with_name(f".{path.name}.part.npy")
+    np.save(part, array)
+    part.replace(path)
+
+
+def describe(run: Path) -> dict[str, object]:
+    """The recipe that a run's folder was trained with."""
+    return dict(json.loads((run / "recipe.json").read_text(encoding="utf-8")))

@@ -1,0 +1,64 @@
+import numpy as np
+import pytest
+from cacnb.ct.volume import Volume
+from cacnb.errors import InputError
+from cacnb.scoring.cac_map import clean_map, healthy_image
+
+SHAPE = (3, 4, 4)
+SPACING_MM = (1.5, 1.0, 1.0)
+
+
+def grid(values, dtype=np.float32):
+    return Volume(np.broadcast_to(values, SHAPE).astype(dtype), SPACING_MM)
+
+
+def clean(map_hu=100.0, image=200.0, heart=True, positive=(True, True, True), smallest_hu=4.0):
+    return clean_map(
+        grid(map_hu), grid(image), grid(heart, bool), np.array(positive), smallest_hu=smallest_hu
+    ).array
+
+
+def test_calcium_in_soft_tissue_stays_as_it_is():
+    assert (clean() == 100.0).all()
+
+
+def test_a_voxel_whose_healthy_value_falls_below_minus_10_hu_is_noise():
+    assert (clean(map_hu=210.0, image=200.0) == 210.0).all()
+    assert (clean(map_hu=210.5, image=200.0) == 0.0).all()
+
+
+def test_the_healthy_value_is_that_of_the_clipped_image_the_network_saw():
+    assert (clean(map_hu=955.0, image=1200.0) == 955.0).all()
+    assert (clean(map_hu=961.0, image=1200.0) == 0.0).all()
+    assert (clean(map_hu=5.0, image=-900.0) == 0.0).all()
+
+
+def test_nothing_outside_the_heart_or_on_negative_slices_is_scored():
+    heart = np.zeros(SHAPE, dtype=bool)
+    heart[:, 1:3, 1:3] = True
+    cleaned = clean(heart=heart, positive=(False, True, False))
+    assert cleaned[1, 1:3, 1:3].min() == 100.0
+    assert cleaned.sum() == 400.0
+
+
+def test_map_values_below_the_smallest_are_noise():
+    assert (clean(map_hu=3.9) == 0.0).all()
+    assert (clean(map_hu=4.0) == 4.0).all()
+
+
+def test_a_negative_map_value_never_stays():
+    assert (clean(map_hu=-5.0, smallest_hu=-10.0) == 0.0).all()
+
+
+def test_the_healthy_image_is_the_image_less_its_map():
+    assert (healthy_image(grid(300.0), grid(260.0)).array == 40.0).all()
+
+
+def test_a_map_with_nan_is_refused():
+    with pytest.raises(InputError, match="no numbers"):
+        clean(map_hu=np.nan)
+
+
+def test_a_call_for_every_slice_is_wanted():
+    with pytest.raises(InputError, match="each of the 3 slices"):
+        clean(positive=(True, False))
