@@ -118,11 +118,11 @@ def find_series(paths: Sequence[Path]) -> Inspection:
         for found in _files_below(paths, unread):
             file, name, archive = found
             try:
-                if is_image(file):
+                if is_image(file) and not _is_special(file):
                     series.append(_image_series(found))
                     companions.update(series[-1].files[1:])
                     continue
-                header = read_header(file)
+                header = None if _is_special(file) else read_header(file)
             except (ValueError, OSError) as error:
                 unread.append(_unreadable(name, error))
                 continue
@@ -176,6 +176,11 @@ def _walk(path: Path, unread: list[Unread]) -> Iterator[Path]:
         unread.append(
             Unread(path, "missing", "nothing stands at this path, a scan was wanted: check it")
         )
+
+
+def _is_special(path: Path) -> bool:
+    """Whether a path is a pipe, socket or device: opening one may wait for ever."""
+    return path.exists() and not path.is_file()
 
 
 def _group_of(header: SliceHeader, archive: Unpacked | None) -> tuple[object, ...]:
@@ -239,7 +244,7 @@ def _unreadable(path: Path, error: Exception, code: str = "") -> Unread:
 
 
 def _not_an_image(file: Path, name: Path) -> Unread:
-    if file.stat().st_size == 0:
+    if file.is_file() and file.stat().st_size == 0:
         return Unread(name, "empty_file", "the file is empty: copy or send it again")
     if file.suffix.lower() in (".dcm", ".dicom", ".ima"):
         return Unread(

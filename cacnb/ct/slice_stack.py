@@ -167,10 +167,10 @@ def step_tolerance(step_mm: float) -> float:
 
 def _commonest(steps: NDArray[np.float64]) -> float:
     """The step in mm that most steps agree with; the smaller one of two equally common."""
-    candidates = np.unique(steps.round(4))
+    candidates = np.unique([*steps.round(4), steps.mean()])
     votes = [int((np.abs(steps - c) <= step_tolerance(c)).sum()) for c in candidates]
     near = candidates[int(np.argmax(votes))]
-    return float(np.median(steps[np.abs(steps - near) <= step_tolerance(near)]))
+    return float(steps[np.abs(steps - near) <= step_tolerance(near)].mean())
 
 
 def _sideways_reason(positions: NDArray[np.float64], heights: NDArray[np.float64]) -> Reason | None:

@@ -106,15 +106,15 @@ class DecompositionRecipe(Recipe):
 
 #: Trains on two CPU cores in minutes: fewer channels and blocks, a coarser heart grid, smaller crops.
 DEMO_HEART = HeartRecipe(
-    name="demo", iterations=1000, batch=4, learning_rate=3e-3, save_every=100,
-    network=NetworkShape(width=8, blocks=4), spacing_mm=(5.0, 5.0, 5.0), patch=40, vary=1.0,
+    name="demo", iterations=1600, batch=4, learning_rate=3e-3, save_every=100,
+    network=NetworkShape(width=8, blocks=4), spacing_mm=(6.0, 6.0, 6.0), patch=32, vary=1.0,
 )  # fmt: skip
 DEMO_SLICES = SliceRecipe(
     name="demo", iterations=1800, batch=12, learning_rate=1e-3, save_every=200,
     network=NetworkShape(width=12, blocks=3), store_px=160, crop_px=136,
 )  # fmt: skip
 DEMO_DECOMPOSITION = DecompositionRecipe(
-    name="demo", iterations=3600, learning_rate=3e-4, critic_rate=3e-4, save_every=200,
+    name="demo", iterations=3000, learning_rate=3e-4, critic_rate=3e-4, save_every=200,
     network=NetworkShape(width=12, blocks=3), critic=NetworkShape(width=16, blocks=2),
     store_px=160, crop_px=128, adversarial="least_squares", map_start=EMPTY_START,
     average_decay=0.998, anneal=True,

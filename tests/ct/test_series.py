@@ -8,6 +8,7 @@ import pydicom
 import pytest
 from pydicom.uid import ExplicitVRLittleEndian
 
+from cacnb.ct.dicom_headers import quiet_pydicom
 from cacnb.ct.series import Inspection, Series, find_series
 from cacnb.ct.volume import Volume
 from cacnb.ct.writing import write_dicom_series, write_image
@@ -442,7 +443,8 @@ def test_no_message_names_the_patient(dicom: Path) -> None:
         d.PatientName, d.PatientID, d.KVP = "Doe^Jane", "MRN12345", 80
         d.Modality = "Doe^Jane"
 
-    edit_all(dicom, name)
+    with quiet_pydicom():
+        edit_all(dicom, name)
     assert "Doe" not in (text := json.dumps(find_series([dicom]).as_json()))
     assert "MRN" not in text
 

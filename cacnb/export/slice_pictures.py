@@ -1,0 +1,173 @@
+"""The slices of a scan that matter, with a picture of each; it does not know the page around them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+
+from cacnb.ct.volume import Volume
+from cacnb.export.strip import PANEL_PX, Floats, Layers, Mask, strip_png
+from cacnb.scoring.cac_map import NETWORK_WINDOW_HU, healthy_image
+from cacnb.scoring.lesions import bounding_box
+from cacnb.scoring.scored_scan import ScoredScan
+
+#: The usual soft-tissue window, centre 40 HU and width 400 HU, as its two ends.
+SOFT_TISSUE_WINDOW_HU = (-160.0, 240.0)
+
+#: At most this many slices of a scan are shown, each at least so far from the others.
+SLICES_SHOWN = 4
+SLICE_GAP_MM = 4.5
+
+#: Room around the heart in mm.
+MARGIN_MM = 10.0
+
+
+@dataclass(frozen=True, eq=False)
+class SlicePictures:
+    """One slice as two strips of three panels: the scan, the CAC map over it, the healthy image.
+
+    `network_png` is in the network's window, `soft_tissue_png` in the soft-tissue window, on one
+    field of view. `map_share` is the part of the map's sum that lies in this slice, `map_hu_mm3`
+    its pseudo-mass, `clinical_voxels` how many voxels of it the clinical score counted.
+    `probability_of_cac` is NaN where no classifier looked.
+    """
+
+    index: int
+    z_mm: float
+    probability_of_cac: float
+    map_hu_mm3: float
+    map_share: float
+    clinical_voxels: int
+    network_png: bytes
+    soft_tissue_png: bytes
+
+
+def slice_pictures(scan: ScoredScan) -> list[SlicePictures]:
+    """Pictures of the slices that matter of a scored scan, from head to feet; [] without a map."""
+    if scan.image is None or scan.cac_map is None:
+        return []
+    mass = _per_slice(scan.cac_map)
+    counted = _per_slice(scan.clinical_labels)
+    box = _field_of_view(scan.image, scan.heart)
+    healthy = _healthy(scan.image, scan.cac_map)
+    pictures = []
+    for k in sorted(matching_slices(scan), reverse=True):
+        probability = scan.probability_of_cac
+        layers = _layers(scan, healthy, k, box)
+        pictures.append(
+            SlicePictures(
+                index=k,
+                z_mm=float(scan.image.axis_mm(0)[k]),
+                probability_of_cac=float("nan") if probability is None else float(probability[k]),
+                map_hu_mm3=float(mass[k]) * scan.image.voxel_volume_mm3,
+                map_share=float(mass[k] / mass.sum()) if mass.any() else 0.0,
+                clinical_voxels=int(counted[k]) if counted.size else 0,
+                network_png=strip_png(layers, NETWORK_WINDOW_HU),
+                soft_tissue_png=strip_png(layers, SOFT_TISSUE_WINDOW_HU),
+            )
+        )
+    return pictures
+
+
+def matching_slices(scan: ScoredScan) -> list[int]:
+    """The slices with most of the CAC map, then those with most of the clinical score.
+
+    At most `SLICES_SHOWN`, each `SLICE_GAP_MM` or more from the others; the slice in the middle of
+    the heart where neither method counted anything.
+    """
+    if scan.image is None:
+        return []
+    chosen: list[int] = []
+    gap = round(SLICE_GAP_MM / scan.image.spacing_mm[0])
+    for amount in (_per_slice(scan.cac_map), _per_slice(scan.clinical_labels)):
+        for k in np.argsort(-amount, kind="stable"):
+            far = all(abs(int(k) - other) >= gap for other in chosen)
+            if amount[k] > 0 and far and len(chosen) < SLICES_SHOWN:
+                chosen.append(int(k))
+    if chosen:
+        return chosen
+    in_heart = np.flatnonzero(_per_slice(scan.heart))
+    return [int(in_heart[in_heart.size // 2]) if in_heart.size else scan.image.shape[0] // 2]
+
+
+@dataclass(frozen=True)
+class _Box:
+    """A field of view: first pixel and size along y and x in pixels, and mm a pixel along x."""
+
+    start: tuple[float, float]
+    size: tuple[float, float]
+    pixel_mm: float
+
+
+def _per_slice(volume: Volume | None) -> NDArray[np.float64]:
+    """(z,) sums of a map, or voxels of a mask or of labels; empty without a volume."""
+    if volume is None:
+        return np.zeros(0)
+    array: NDArray[Any] = volume.array
+    counted = array if array.dtype.kind == "f" else array > 0
+    return np.asarray(counted.sum(axis=(1, 2), dtype=np.float64))
+
+
+def _healthy(image: Volume, cac_map: Volume) -> NDArray[Any]:
+    # Only where calcium is taken away: elsewhere the network's window would turn lungs grey
+    without: NDArray[Any] = healthy_image(image, cac_map).array
+    values: NDArray[Any] = cac_map.array
+    return np.where(values > 0, without, image.array)
+
+
+def _field_of_view(image: Volume, heart: Volume | None) -> _Box:
+    """The heart with a margin, widened to the shape of a panel; the whole slice without a heart."""
+    _, height, width = image.shape
+    found = None if heart is None else bounding_box(np.asarray(heart.array, dtype=bool))
+    y, x = (slice(0, height), slice(0, width)) if found is None else found[1:]
+    step_y, step_x = image.spacing_mm[1:]
+    margin = 0.0 if found is None else 2 * MARGIN_MM
+    height_mm = (y.stop - y.start) * step_y + margin
+    width_mm = (x.stop - x.start) * step_x + margin
+    aspect = PANEL_PX[1] / PANEL_PX[0]
+    width_mm, height_mm = max(width_mm, height_mm * aspect), max(height_mm, width_mm / aspect)
+    size = (height_mm / step_y, width_mm / step_x)
+    start = ((y.start + y.stop - size[0]) / 2, (x.start + x.stop - size[1]) / 2)
+    return _Box(start, size, width_mm / PANEL_PX[1])
+
+
+def _layers(scan: ScoredScan, healthy: NDArray[Any], k: int, box: _Box) -> Layers:
+    def cut(values: NDArray[Any], how: Image.Resampling, outside: float = 0.0) -> Floats:
+        return _enlarged(values.astype(np.float32), box, how, outside)
+
+    def mask(volume: Volume | None, how: Image.Resampling) -> Mask:
+        if volume is None:
+            return np.zeros(PANEL_PX, dtype=bool)
+        array: NDArray[Any] = volume.array
+        return cut(array[k] > 0, how) > 0.5
+
+    smooth, plain = Image.Resampling.BICUBIC, Image.Resampling.NEAREST
+    if scan.image is None or scan.cac_map is None:
+        raise ValueError("a scan without image and map has no pictures")
+    return Layers(
+        scan_hu=cut(scan.image.array[k], smooth, -1000.0),
+        healthy_hu=cut(healthy[k], smooth, -1000.0),
+        map_hu=cut(scan.cac_map.array[k], Image.Resampling.BILINEAR),
+        heart=mask(scan.heart, Image.Resampling.BILINEAR),
+        counted=mask(scan.clinical_labels, plain),
+        pixel_mm=box.pixel_mm,
+    )
+
+
+def _enlarged(values: Floats, box: _Box, how: Image.Resampling, outside: float) -> Floats:
+    """The box of a slice (y, x), enlarged to a panel; `outside` where it passes the border."""
+    low = np.floor(box.start).astype(int)
+    high = np.ceil(np.add(box.start, box.size)).astype(int)
+    before = np.maximum(-low, 0)
+    after = np.maximum(high - values.shape, 0)
+    padded = np.pad(values, list(zip(before, after, strict=True)), constant_values=outside)
+    top, left = np.add(box.start, before).tolist()
+    bottom, right = np.add((top, left), box.size).tolist()
+    picture = Image.fromarray(padded).resize(
+        (PANEL_PX[1], PANEL_PX[0]), how, box=(left, top, right, bottom)
+    )
+    return np.asarray(picture, dtype=np.float32)

@@ -1,0 +1,159 @@
+"""Trained networks as a folder of safetensors and a card; nothing is unpickled, nothing fetched."""
+
+from __future__ import annotations
+
+import copy
+import hashlib
+import json
+from dataclasses import dataclass
+from importlib.resources import files
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from safetensors import SafetensorError
+from safetensors.torch import load as load_tensors
+from safetensors.torch import save
+from torch import nn
+
+from cacnb.errors import InputError
+from cacnb.files import write_atomically
+from cacnb.learning.networks import HeartNetwork, MapGenerator, SliceClassifier
+from cacnb.learning.recipes import DecompositionRecipe, HeartRecipe, SliceRecipe
+
+#: The files of a weights folder, beside `card.json`.
+STAGES = ("heart", "slices", "decomposition")
+
+
+@dataclass(frozen=True)
+class Weights:
+    """Everything that was learned and a scan's pipeline needs, on one device.
+
+    `card` holds what `card.json` says: training data, recipes, thresholds chosen on validation,
+    metrics, limits. `sha256` is one hash over all files. `atlas` are the arrays of the artery atlas.
+    """
+
+    name: str
+    sha256: str
+    card: dict[str, Any]
+    device: torch.device
+    heart: nn.Module
+    heart_recipe: HeartRecipe
+    classifier: nn.Module
+    slice_recipe: SliceRecipe
+    remover: nn.Module
+    decomposition_recipe: DecompositionRecipe
+    atlas: dict[str, NDArray[np.float32]]
+
+    def threshold(self, name: str) -> float:
+        """A threshold that the validation set chose, from the card."""
+        return float(self.card["thresholds"][name])
+
+
+def weights_folder(name: str) -> Path:
+    """The folder of packaged weights, or the folder that `name` is.
+
+    Raises
+    ------
+    InputError
+        `no_weights` where there is none.
+    """
+    packaged = Path(str(files("cacnb"))) / "weights" / name
+    for folder in (packaged, Path(name)):
+        if (folder / "card.json").is_file():
+            return folder
+    raise InputError(
+        "no_weights",
+        f"no weights {name!r}: neither packaged nor a folder with a card.json; "
+        "`--weights demo` is always there, `make demo-weights` trains it anew",
+    )
+
+
+def load_weights(name: str = "demo", device: str = "cpu") -> Weights:
+    """Load weights by packaged name or folder, check their hashes, ready to score.
+
+    Raises
+    ------
+    InputError
+        `no_weights`, `bad_weights` where a file is missing, damaged or not the card's, `no_device`.
+    """
+    folder = weights_folder(name)
+    try:
+        card = json.loads((folder / "card.json").read_text(encoding="utf-8"))
+        contents = {stage: (folder / f"{stage}.safetensors").read_bytes() for stage in STAGES}
+        contents["arteries"] = (folder / "arteries.safetensors").read_bytes()
+        for stage, content in contents.items():
+            if hashlib.sha256(content).hexdigest() != card["files"][stage]["sha256"]:
+                raise ValueError(f"{stage}.safetensors is not the file that the card names")
+        plans = {stage: card["files"][stage]["recipe"] for stage in STAGES}
+        heart_plan = HeartRecipe.from_dict(plans["heart"])
+        slice_plan = SliceRecipe.from_dict(plans["slices"])
+        map_plan = DecompositionRecipe.from_dict(plans["decomposition"])
+        target = torch.device(device)
+        networks = [
+            _filled(network, contents[stage], target)
+            for network, stage in (
+                (HeartNetwork(heart_plan.network), "heart"),
+                (SliceClassifier(slice_plan.network), "slices"),
+                (MapGenerator(map_plan.network), "decomposition"),
+            )
+        ]
+    except (OSError, KeyError, TypeError, ValueError, SafetensorError) as error:
+        raise InputError(
+            "bad_weights", f"the weights {name!r} cannot be used ({error}): install them anew"
+        ) from error
+    except RuntimeError as error:
+        raise InputError(
+            "no_device", f"the device {device!r} cannot be used here: try --device cpu"
+        ) from error
+    digest = hashlib.sha256(b"".join(contents[key] for key in sorted(contents))).hexdigest()
+    atlas = {k: v.float().numpy() for k, v in load_tensors(contents["arteries"]).items()}
+    return Weights(
+        str(card["name"]), digest, card, target, networks[0], heart_plan, networks[1], slice_plan,
+        networks[2], map_plan, atlas,
+    )  # fmt: skip
+
+
+def _filled(network: nn.Module, content: bytes, device: torch.device) -> nn.Module:
+    """A network with its weights, batch norm folded into the convolutions, ready on a device."""
+    network.load_state_dict(load_tensors(content))
+    network = folded(network.eval())
+    layout = torch.channels_last_3d if isinstance(network, HeartNetwork) else torch.channels_last
+    return network.to(device, memory_format=layout)  # type: ignore[call-overload,no-any-return]
+
+
+def folded(network: nn.Module) -> nn.Module:
+    """A copy in which each batch norm is folded into the convolution before it; same outputs."""
+    network = copy.deepcopy(network)
+    for module in list(network.modules()):
+        if not isinstance(module, nn.Sequential):
+            continue
+        layers = list(module)
+        for i, (conv, norm) in enumerate(zip(layers[:-1], layers[1:], strict=True)):
+            if isinstance(norm, nn.BatchNorm2d | nn.BatchNorm3d):
+                transposed = isinstance(conv, nn.ConvTranspose2d | nn.ConvTranspose3d)
+                module[i] = torch.nn.utils.fusion.fuse_conv_bn_eval(conv, norm, transposed)  # type: ignore[type-var]
+                module[i + 1] = nn.Identity()
+    return network
+
+
+def save_weights(
+    folder: Path,
+    networks: dict[str, nn.Module],
+    recipes: dict[str, dict[str, Any]],
+    atlas: dict[str, NDArray[np.float32]],
+    card: dict[str, Any],
+) -> None:
+    """Write networks, atlas and card as a weights folder; the card gains each file's hash."""
+    tensors = {stage: network.state_dict() for stage, network in networks.items()}
+    tensors["arteries"] = {k: torch.from_numpy(v).half() for k, v in atlas.items()}
+    listed: dict[str, Any] = {}
+    for stage, values in tensors.items():
+        content = save({k: v.detach().cpu().clone().contiguous() for k, v in values.items()})
+        write_atomically(content, folder / f"{stage}.safetensors")
+        listed[stage] = {"sha256": hashlib.sha256(content).hexdigest(), "bytes": len(content)}
+        if stage in recipes:
+            listed[stage]["recipe"] = recipes[stage]
+    write_atomically(json.dumps({**card, "files": listed}, indent=2) + "\n", folder / "card.json")

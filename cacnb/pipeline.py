@@ -1,0 +1,198 @@
+"""One scan from a volume to scores: heart, slices, CAC map, lesions; and the ablation's two switches."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from cacnb.ct.grids import crop_heart, resample, resample_onto, to_scan_grid
+from cacnb.ct.heart import centre_of_mass_mm, clean_heart, great_vessels_contrast, judge_heart
+from cacnb.ct.reading import read_mask, read_scan
+from cacnb.ct.verdict import Reason, verdict_of
+from cacnb.ct.volume import Volume
+from cacnb.errors import InputError
+from cacnb.learning.calcium_cyclegan import cac_map_hu
+from cacnb.learning.heart_segmenter import find_heart
+from cacnb.learning.slice_classifier import probability_of_cac
+from cacnb.learning.weights import Weights
+from cacnb.scoring.artery_atlas import ArteryAtlas, HeartExtent
+from cacnb.scoring.cac_map import SOFT_TISSUE_FLOOR_HU, clean_map
+from cacnb.scoring.clinical import score_clinically
+from cacnb.scoring.conventions import convention
+from cacnb.scoring.proposed import score_map
+from cacnb.scoring.scored_scan import STAGES, ScoredScan
+
+#: Grid of the heart slices (section 5): 1.5 mm apart, 1.0 mm in-plane, (z, y, x).
+SLICE_SPACING_MM = (1.5, 1.0, 1.0)
+
+
+@dataclass(frozen=True)
+class Options:
+    """What may be changed between the networks and the scores; the defaults are the method's.
+
+    `slice_threshold`, `smallest_map_hu` and `smallest_lesion_mass_hu_mm3` None take what the
+    validation set chose, as the weights' card says. `use_slices` False analyses every heart slice
+    (the ablation of Figure 6). `convention` names the clinical score's rules.
+    """
+
+    slice_threshold: float | None = None
+    smallest_map_hu: float | None = None
+    smallest_lesion_mass_hu_mm3: float | None = None
+    soft_tissue_floor_hu: float = SOFT_TISSUE_FLOOR_HU
+    use_slices: bool = True
+    convention: str = "literature"
+
+
+@dataclass
+class _Clock:
+    """Adds up the seconds of each stage."""
+
+    seconds: dict[str, float] = field(default_factory=lambda: dict.fromkeys(STAGES, 0.0))
+
+    @contextmanager
+    def stage(self, name: str) -> Iterator[None]:
+        start = time.perf_counter()
+        try:
+            yield
+        finally:
+            self.seconds[name] += time.perf_counter() - start
+
+    def told(self) -> dict[str, float]:
+        return {**self.seconds, "total": sum(self.seconds.values())}
+
+
+def score_scan(
+    path: Path,
+    weights: Weights,
+    *,
+    heart_path: Path | None = None,
+    options: Options = Options(),  # noqa: B008  a frozen value
+    name: str = "",
+) -> ScoredScan:
+    """Read one scan from files and score it; a scan that is refused comes back with its reasons.
+
+    Raises
+    ------
+    InputError
+        Where the heart mask given cannot be used: the scan itself is not at fault then.
+    """
+    clock = _Clock()
+    about = {
+        "name": weights.name,
+        "sha256": weights.sha256,
+        "trained_on": weights.card["trained_on"],
+    }
+    try:
+        with clock.stage("read"):
+            series, volume = read_scan(path)
+    except InputError as error:
+        reason = Reason(error.code, error.message)
+        return ScoredScan(path, None, (reason,), clock.told(), about, name=name)
+    heart = read_mask(heart_path, volume) if heart_path is not None else None
+    with clock.stage("heart"):
+        if heart is None:
+            heart = segment_heart(volume, weights)
+        against = _judge(volume, heart)
+    reasons = (*series.reasons, *against)
+    if verdict_of(reasons) == "refused":
+        return ScoredScan(path, series.series_uid, reasons, clock.told(), about, name=name)
+    found = score_volume(
+        volume, heart, weights, options, clock, slice_thickness_mm=series.slice_thickness_mm
+    )
+    return ScoredScan(
+        path, series.series_uid, reasons, clock.told(), about, name=name, **found
+    )
+
+
+def _judge(volume: Volume, heart: Volume) -> tuple[Reason, ...]:
+    """Whether a heart may be scored; contrast is looked for even where no heart was found."""
+    reasons = judge_heart(volume, heart)
+    if any(reason.code == "no_heart" for reason in reasons):
+        enhanced = great_vessels_contrast(volume)
+        if enhanced is not None:
+            return (enhanced,)
+    return reasons
+
+
+def segment_heart(volume: Volume, weights: Weights) -> Volume:
+    """The heart mask (bool) on the scan's grid; empty where the network sees none."""
+    recipe = weights.heart_recipe
+    coarse = resample(volume, recipe.spacing_mm)
+    found = find_heart(weights.heart, coarse.array, recipe, weights.device)
+    return clean_heart(resample_onto(coarse.with_array(found), volume, fill=0.0))
+
+
+def score_volume(
+    volume: Volume,
+    heart: Volume,
+    weights: Weights,
+    options: Options,
+    clock: _Clock,
+    *,
+    slice_thickness_mm: float | None,
+) -> dict[str, Any]:
+    """Score a volume whose heart is known; returns the fields of a `ScoredScan`."""
+    atlas = ArteryAtlas(weights.atlas["density"], float(weights.atlas["least"][0]))
+    with clock.stage("slices"):
+        image = resample(volume, (SLICE_SPACING_MM[0], *volume.spacing_mm[1:]))
+        heart_fine = resample_onto(heart, image)
+        centre = centre_of_mass_mm(heart)[1:]
+        size = weights.slice_recipe.store_px
+        cut = crop_heart(resample(volume, SLICE_SPACING_MM), centre, size)
+        in_heart = np.flatnonzero(heart_fine.array.any(axis=(1, 2)))
+        probability = np.full(image.shape[0], np.nan, np.float32)
+        if options.use_slices:
+            probability[in_heart] = probability_of_cac(
+                weights.classifier, cut.array[in_heart], weights.device
+            )
+        limit = _or(options.slice_threshold, weights.threshold("slice_probability"))
+        positive = np.zeros(image.shape[0], bool)
+        positive[in_heart] = (probability[in_heart] >= limit) | (not options.use_slices)
+    with clock.stage("map"):
+        raw = np.zeros(cut.shape, np.float32)
+        where = np.flatnonzero(positive)
+        raw[where] = cac_map_hu(weights.remover, cut.array[where], weights.device)
+        cleaned = clean_map(
+            cut.with_array(raw),
+            cut,
+            resample_onto(heart, cut),
+            positive,
+            soft_tissue_floor_hu=options.soft_tissue_floor_hu,
+            smallest_hu=_or(options.smallest_map_hu, weights.threshold("smallest_map_hu")),
+        )
+        cac_map = to_scan_grid(cleaned, image)
+    with clock.stage("scores"):
+        extent = HeartExtent.of(heart)
+        origin, step = np.asarray(image.origin_mm), np.asarray(image.spacing_mm)
+        proposed = score_map(
+            cac_map,
+            image,
+            smallest_mass_hu_mm3=_or(
+                options.smallest_lesion_mass_hu_mm3, weights.threshold("smallest_lesion_mass_hu_mm3")
+            ),
+            artery_of=lambda voxels: atlas.artery_of(extent, origin + voxels * step),
+        )
+        clinical = score_clinically(
+            volume,
+            atlas.region(heart),
+            convention(options.convention),
+            slice_thickness_mm=slice_thickness_mm,
+        )
+        kept = proposed.lesion_labels.array > 0
+        cac_map = cac_map.with_array(np.where(kept, cac_map.array, np.float32(0)))
+        counted = volume.with_array(clinical.lesion_labels.array > 0)
+    return {
+        "image": image, "heart": heart_fine, "probability_of_cac": probability,
+        "cac_map": cac_map, "proposed": proposed, "clinical": clinical,
+        "clinical_labels": resample_onto(counted, image),
+    }  # fmt: skip
+
+
+def _or(value: float | None, default: float) -> float:
+    return default if value is None else value

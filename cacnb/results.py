@@ -1,0 +1,81 @@
+"""Where scores live on disk: which scans to score, and what is written for each; it scores nothing."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pandas as pd
+
+from cacnb.ct.writing import write_image
+from cacnb.errors import InputError, UsageError
+from cacnb.files import write_atomically
+from cacnb.scoring.scored_scan import ScoredScan
+
+#: Endings that are not part of a scan's name.
+IMAGE_ENDINGS = (".nii.gz", ".nii", ".nrrd", ".nhdr", ".mha", ".mhd", ".zip")
+
+
+def named_scans(paths: list[Path], study: Path | None) -> list[tuple[str, Path]]:
+    """Names and paths of the scans to score: paths as given, or scans of a study (all, or by name).
+
+    Raises
+    ------
+    UsageError, InputError
+        Where neither came, or a scan or study is not there.
+    """
+    if study is None:
+        if not paths:
+            raise UsageError("no scan came: give the path of one, or --study")
+        for path in paths:
+            if not path.exists():
+                raise InputError("missing", f"{path} does not exist: check the path")
+        return _unique([(_stem(path), path) for path in paths])
+    cohort = read_cohort(study)
+    listed = [(str(row.scan), study / str(row.path)) for row in cohort.itertuples()]
+    if not paths:
+        return listed
+    wanted = {str(path) for path in paths}
+    missing = wanted - {name for name, _ in listed}
+    if missing:
+        raise InputError(
+            "missing", f"{study} has no scan {sorted(missing)[0]!r}: see the scans in its cohort.csv"
+        )
+    return [(name, path) for name, path in listed if name in wanted]
+
+
+def read_cohort(study: Path) -> pd.DataFrame:
+    """A study's `cohort.csv`; raises InputError `no_study` where there is none."""
+    table = study / "cohort.csv"
+    if not table.is_file():
+        raise InputError("no_study", f"{study} has no cohort.csv: give a study folder")
+    return pd.read_csv(table, dtype={"scan": str, "patient": str, "pair": str, "path": str})
+
+
+def write_results(scan: ScoredScan, folder: Path) -> None:
+    """Write one scan's scores as JSON, and where it was scored its map, heart and lesion table."""
+    content = {"scan": scan.name, **scan.as_json()}
+    if scan.proposed is not None and scan.cac_map is not None and scan.heart is not None:
+        write_image(scan.cac_map, folder / f"{scan.name}.cac_map.nii.gz")
+        write_image(scan.heart, folder / f"{scan.name}.heart.nii.gz")
+        table = scan.proposed.lesions.to_csv(index=False)
+        write_atomically(table, folder / f"{scan.name}.lesions.csv")
+    write_atomically(json.dumps(content, indent=1, allow_nan=False), folder / f"{scan.name}.json")
+
+
+def _stem(path: Path) -> str:
+    name = path.resolve().name
+    for ending in IMAGE_ENDINGS:
+        if name.lower().endswith(ending):
+            return name[: -len(ending)]
+    return name
+
+
+def _unique(named: list[tuple[str, Path]]) -> list[tuple[str, Path]]:
+    """Number the names that come twice, so that no result overwrites another."""
+    seen: dict[str, int] = {}
+    out = []
+    for name, path in named:
+        seen[name] = seen.get(name, 0) + 1
+        out.append((name if seen[name] == 1 else f"{name}-{seen[name]}", path))
+    return out
