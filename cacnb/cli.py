@@ -131,10 +131,15 @@ def inspect(
 @app.command()
 def score(
     paths: Annotated[
-        list[Path] | None, typer.Argument(help="DICOM folders, zips, NIfTI, NRRD, MHA; or scan names.")
+        list[Path] | None,
+        typer.Argument(help="DICOM folders, zips, NIfTI, NRRD, MHA; or scan names."),
     ] = None,
-    study: Annotated[Path | None, typer.Option("--study", help="Score scans of this study.")] = None,
-    heart: Annotated[Path | None, typer.Option("--heart", help="Heart mask on the scan's grid.")] = None,
+    study: Annotated[
+        Path | None, typer.Option("--study", help="Score scans of this study.")
+    ] = None,
+    heart: Annotated[
+        Path | None, typer.Option("--heart", help="Heart mask on the scan's grid.")
+    ] = None,
     weights: Annotated[str, typer.Option("--weights", help="Packaged name or folder.")] = "demo",
     device: Device = "cpu",
     out: Out = None,
@@ -145,8 +150,8 @@ def score(
     Example: cacnb score /data/scan01 --out out/scan01
     """
     from cacnb.learning.weights import load_weights
-    from cacnb.results import named_scans, write_results
     from cacnb.pipeline import score_scan
+    from cacnb.results import named_scans, write_results
 
     jobs = named_scans(paths or [], study)
     if heart is not None and len(jobs) != 1:
@@ -189,7 +194,9 @@ REPORTED = 12
 def clinical(
     path: Annotated[Path, typer.Argument(help="A scan: DICOM folder, zip, NIfTI, NRRD, MHA.")],
     region: Annotated[Path, typer.Option("--region", help="Mask image on the scan's grid.")],
-    convention: Annotated[str, typer.Option("--convention", help="Rules of the score.")] = "literature",
+    convention: Annotated[
+        str, typer.Option("--convention", help="Rules of the score.")
+    ] = "literature",
     calibration: Annotated[
         float | None, typer.Option("--calibration", help="mg per HU·mm³, for the mass in mg.")
     ] = None,

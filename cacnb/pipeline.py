@@ -32,6 +32,10 @@ from cacnb.scoring.scored_scan import STAGES, ScoredScan
 SLICE_SPACING_MM = (1.5, 1.0, 1.0)
 
 
+#: Grid on which a heart's probability is made a mask, (z, y, x): fine enough, and small.
+HEART_CLEANING_MM = (3.0, 3.0, 3.0)
+
+
 @dataclass(frozen=True)
 class Options:
     """What may be changed between the networks and the scores; the defaults are the method's.
@@ -72,7 +76,7 @@ def score_scan(
     weights: Weights,
     *,
     heart_path: Path | None = None,
-    options: Options = Options(),  # noqa: B008  a frozen value
+    options: Options = Options(),
     name: str = "",
 ) -> ScoredScan:
     """Read one scan from files and score it; a scan that is refused comes back with its reasons.
@@ -105,9 +109,7 @@ def score_scan(
     found = score_volume(
         volume, heart, weights, options, clock, slice_thickness_mm=series.slice_thickness_mm
     )
-    return ScoredScan(
-        path, series.series_uid, reasons, clock.told(), about, name=name, **found
-    )
+    return ScoredScan(path, series.series_uid, reasons, clock.told(), about, name=name, **found)
 
 
 def _judge(volume: Volume, heart: Volume) -> tuple[Reason, ...]:
@@ -125,7 +127,8 @@ def segment_heart(volume: Volume, weights: Weights) -> Volume:
     recipe = weights.heart_recipe
     coarse = resample(volume, recipe.spacing_mm)
     found = find_heart(weights.heart, coarse.array, recipe, weights.device)
-    return clean_heart(resample_onto(coarse.with_array(found), volume, fill=0.0))
+    middle = resample(coarse.with_array(found), HEART_CLEANING_MM, antialias=False)
+    return resample_onto(clean_heart(middle), volume)
 
 
 def score_volume(
@@ -174,7 +177,8 @@ def score_volume(
             cac_map,
             image,
             smallest_mass_hu_mm3=_or(
-                options.smallest_lesion_mass_hu_mm3, weights.threshold("smallest_lesion_mass_hu_mm3")
+                options.smallest_lesion_mass_hu_mm3,
+                weights.threshold("smallest_lesion_mass_hu_mm3"),
             ),
             artery_of=lambda voxels: atlas.artery_of(extent, origin + voxels * step),
         )

@@ -39,7 +39,8 @@ def named_scans(paths: list[Path], study: Path | None) -> list[tuple[str, Path]]
     missing = wanted - {name for name, _ in listed}
     if missing:
         raise InputError(
-            "missing", f"{study} has no scan {sorted(missing)[0]!r}: see the scans in its cohort.csv"
+            "missing",
+            f"{study} has no scan {sorted(missing)[0]!r}: see the scans in its cohort.csv",
         )
     return [(name, path) for name, path in listed if name in wanted]
 

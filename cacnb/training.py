@@ -54,7 +54,9 @@ def training_scans(study: Path) -> list[TrainingScan]:
         raise InputError("no_study", f"{study} has no cohort.csv: give a study folder")
     cohort = pd.read_csv(table, dtype={"scan": str, "patient": str, "path": str})
     scans = [
-        TrainingScan(row.scan, row.patient, study / row.path, study / "masks" / f"{row.scan}.nii.gz")
+        TrainingScan(
+            row.scan, row.patient, study / row.path, study / "masks" / f"{row.scan}.nii.gz"
+        )
         for row in cohort.itertuples()
     ]
     found = [scan for scan in scans if scan.heart.exists()]
@@ -182,7 +184,11 @@ def _prepare_slices(
         images.append(np.clip(np.rint(cut.array[where]), *CLIP_HU).astype(np.int16))
         rows.append(
             pd.DataFrame(
-                {"scan": scan.name, "contains_cac": seen[nearest].astype(int), "position": positions}
+                {
+                    "scan": scan.name,
+                    "contains_cac": seen[nearest].astype(int),
+                    "position": positions,
+                }
             )
         )
     if not images:

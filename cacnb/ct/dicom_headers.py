@@ -7,23 +7,29 @@ import os
 import re
 import struct
 import warnings
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import IO
+from typing import IO, Literal
 
 import pydicom
+from pydicom.dataelem import RawDataElement
 from pydicom.dataset import Dataset
+from pydicom.tag import Tag
 
 #: The elements that are read; the rest of the header, names included, is passed over.
-TAGS = [
+_KEYWORDS = (
     "SOPClassUID", "SOPInstanceUID", "SeriesInstanceUID", "StudyInstanceUID", "Modality",
     "ImageType", "PhotometricInterpretation", "SamplesPerPixel", "Rows", "Columns",
     "BitsAllocated", "NumberOfFrames", "ImagePositionPatient", "ImageOrientationPatient",
     "PixelSpacing", "SliceThickness", "GantryDetectorTilt", "FrameOfReferenceUID",
     "RescaleSlope", "RescaleIntercept", "KVP", "ConvolutionKernel", "ContrastBolusAgent",
-]  # fmt: skip
+)  # fmt: skip
+_TAG_OF = {keyword: Tag(keyword) for keyword in _KEYWORDS}
+
+#: Elements stored as two bytes (VR US).
+_BINARY = {"SamplesPerPixel", "Rows", "Columns", "BitsAllocated"}
 
 _DEFLATED = "1.2.840.10008.1.2.1.99"
 _IMPLICIT = "1.2.840.10008.1.2"
@@ -98,7 +104,7 @@ def read_header(path: Path) -> SliceHeader | None:
             return None
         try:
             dataset = pydicom.dcmread(
-                file, stop_before_pixels=True, specific_tags=list(TAGS), force=force
+                file, stop_before_pixels=True, specific_tags=list(_TAG_OF.values()), force=force
             )
             return _header_of(dataset, path, file)
         except OSError:
@@ -117,8 +123,8 @@ def _begins_like_a_dataset(start: bytes) -> bool:
 
 def _header_of(dataset: Dataset, path: Path, file: IO[bytes]) -> SliceHeader | None:
     meta = getattr(dataset, "file_meta", Dataset())
-    syntax = _text(meta, "TransferSyntaxUID") or _IMPLICIT
-    sop_class = _text(dataset, "SOPClassUID") or _text(meta, "MediaStorageSOPClassUID")
+    syntax = str(meta.get("TransferSyntaxUID") or _IMPLICIT)
+    sop_class = _text(dataset, "SOPClassUID") or str(meta.get("MediaStorageSOPClassUID") or "")
     modality = _text(dataset, "Modality")
     if not sop_class and not modality:
         return None
@@ -165,11 +171,24 @@ def _header_of(dataset: Dataset, path: Path, file: IO[bytes]) -> SliceHeader | N
 
 
 def _text(dataset: Dataset, keyword: str) -> str:
-    value = dataset.get(keyword)
+    """An element's stored text, values parted by backslashes; numbers in binary as text too.
+
+    pydicom's conversion to its value types would take half of an inspection's time.
+    """
+    if _TAG_OF[keyword] not in dataset:
+        return ""
+    element: object = dataset.get_item(_TAG_OF[keyword])
+    value: object = getattr(element, "value", None)
+    if isinstance(element, RawDataElement) and isinstance(value, bytes):
+        if keyword in _BINARY:
+            order: Literal["little", "big"] = "little" if element.is_little_endian else "big"
+            return str(int.from_bytes(value[:2], order)) if len(value) >= 2 else ""
+        return value.decode("latin-1").strip(" \0")
     if value is None:
         return ""
-    values = [value] if isinstance(value, str) or not hasattr(value, "__iter__") else value
-    return "\\".join(str(item) for item in values).strip()
+    if isinstance(value, Iterable) and not isinstance(value, str):
+        return "\\".join(str(item) for item in value).strip()
+    return str(value).strip()
 
 
 def _numbers(dataset: Dataset, keyword: str, count: int) -> tuple[float, ...] | None:

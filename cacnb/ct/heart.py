@@ -37,6 +37,8 @@ LEAST_VESSEL_CORE_CM3 = 8.0
 #: Spacing in mm of the search for enhanced vessels.
 _VESSEL_GRID_MM = 3.0
 LUNG_HU = -500.0
+#: Share of a vessel's core with lung to its left and right in the same slice and row.
+LEAST_SHARE_BETWEEN_LUNGS = 0.5
 
 #: Smoothing of a heart probability before it is cut, σ in mm: one voxel of the heart grid.
 SMOOTHING_MM = 1.5
@@ -119,15 +121,16 @@ def great_vessels_contrast(volume: Volume) -> Reason | None:
     layers = int(np.ceil(VESSEL_CORE_DEPTH_MM / _VESSEL_GRID_MM))
     padded = np.pad(band, ((layers, layers), (0, 0), (0, 0)), mode="edge")
     depth = ndimage.distance_transform_edt(padded, sampling=spacing)[layers:-layers]
-    core = _largest_component(depth > VESSEL_CORE_DEPTH_MM)
-    if core.sum() * _VESSEL_GRID_MM**3 < 1000 * LEAST_VESSEL_CORE_CM3:
-        return None
     lung = hu < LUNG_HU
-    to_the_left = np.logical_or.accumulate(lung[:, :, ::-1], axis=2)[:, :, ::-1]
-    to_the_right = np.logical_or.accumulate(lung, axis=2)
-    if (to_the_left & to_the_right)[core].mean() < 0.5:
-        return None
-    return _contrast(f"large vessels between the lungs have {np.median(hu[core]):.0f} HU")
+    lung_beyond = np.logical_or.accumulate(lung[:, :, ::-1], axis=2)[:, :, ::-1]
+    between_lungs = lung_beyond & np.logical_or.accumulate(lung, axis=2)
+    labels, _ = ndimage.label(depth > VESSEL_CORE_DEPTH_MM)
+    sizes_cm3 = np.bincount(labels.ravel()) * _VESSEL_GRID_MM**3 / 1000
+    for label in np.flatnonzero(sizes_cm3 >= LEAST_VESSEL_CORE_CM3):
+        core = labels == label
+        if label and between_lungs[core].mean() >= LEAST_SHARE_BETWEEN_LUNGS:
+            return _contrast(f"large vessels between the lungs have {np.median(hu[core]):.0f} HU")
+    return None
 
 
 def clean_heart(probability: Volume, threshold: float = 0.5) -> Volume:

@@ -11,7 +11,7 @@ import SimpleITK
 from numpy.typing import NDArray
 
 from cacnb.ct.dicom_headers import quiet_pydicom, read_header
-from cacnb.ct.geometry import Affine, to_patient_axes
+from cacnb.ct.geometry import Affine, grid_reasons, to_patient_axes
 from cacnb.ct.image_headers import (
     NIFTI_ENDINGS,
     affine_of,
@@ -30,7 +30,7 @@ from cacnb.errors import InputError
 AIR_HU = -1024.0
 #: A scan of a body has lung, bowel gas or air around it below this value.
 SOME_AIR_HU = -200.0
-#: Half of a mask's edge voxel: what a probability or a label must reach.
+#: What a label or a probability must reach to be in a mask.
 MASK_THRESHOLD = 0.5
 
 
@@ -106,28 +106,43 @@ def read_scan(path: Path) -> tuple[Series, Volume]:
     )
 
 
+def read_image(path: Path) -> Volume:
+    """Any one-channel image (NIfTI, NRRD, MHA) on patient axes, its values as they are stored.
+
+    For maps, masks and probabilities that the app wrote itself; a scan goes through `read_scan`.
+
+    Raises
+    ------
+    InputError
+        `missing`, `undecodable`, `no_geometry`, `not_axial`.
+    """
+    if not path.is_file() or not is_image(path):
+        raise InputError(
+            "undecodable" if path.exists() else "missing",
+            f"{path} is no image file, a NIfTI, NRRD or MHA was wanted: check the path",
+        )
+    try:
+        array, affine = _read_image(path)
+    except (ValueError, OSError, RuntimeError) as error:
+        raise InputError(
+            "undecodable", f"{path} cannot be decoded, a whole image was wanted: write it again"
+        ) from error
+    for reason in grid_reasons(affine):
+        raise InputError(reason.code, f"{path}: {reason.message}")
+    return to_patient_axes(array, affine)
+
+
 def read_mask(path: Path, like: Volume, *, may_be_empty: bool = False) -> Volume:
     """A mask image (NIfTI, NRRD, MHA) as bool on the grid of `like`; values from 0.5 up are in.
 
     Raises
     ------
     InputError
-        `missing`, `undecodable`, `no_geometry`, `other_grid` where the grid is not that of `like`,
-        `empty_mask` where no voxel is in it, unless it may be so.
+        As `read_image`; `other_grid` where the grid is not that of `like`, `empty_mask` where no
+        voxel is in it.
     """
-    if not path.is_file() or not is_image(path):
-        raise InputError(
-            "missing" if not path.exists() else "undecodable",
-            f"{path} is no mask image, a NIfTI, NRRD or MHA file was wanted: check the path",
-        )
-    try:
-        array, affine = _read_image(path)
-    except (ValueError, OSError, RuntimeError) as error:
-        raise InputError(
-            "undecodable",
-            f"{path} cannot be decoded as a mask, a whole image was wanted: write it again",
-        ) from error
-    mask = to_patient_axes(np.greater_equal(array, MASK_THRESHOLD), affine)
+    image = read_image(path)
+    mask = image.with_array(np.greater_equal(image.array, MASK_THRESHOLD))
     if not mask.same_grid(like):
         raise InputError(
             "other_grid",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -30,7 +31,7 @@ class Volume:
         Where the array is not 3-D or a spacing is not a positive number.
     """
 
-    array: NDArray[np.generic]
+    array: NDArray[Any]
     spacing_mm: tuple[float, float, float]
     origin_mm: tuple[float, float, float] = (0.0, 0.0, 0.0)
 
@@ -56,7 +57,7 @@ class Volume:
         """Area of one pixel of an axial slice in mm²."""
         return float(self.spacing_mm[1] * self.spacing_mm[2])
 
-    def with_array(self, array: NDArray[np.generic]) -> Volume:
+    def with_array(self, array: NDArray[Any]) -> Volume:
         """The same grid with other values; raises ValueError where the shape differs."""
         if array.shape != self.array.shape:
             raise ValueError(f"the grid is {self.array.shape}, the values are {array.shape}")

@@ -1,4 +1,4 @@
-"""The slices of a scan that matter, with a picture of each; it does not know the page around them."""
+"""The slices of a scan that matter, with a picture of each; it does not know the page they are on."""
 
 from __future__ import annotations
 
@@ -55,7 +55,7 @@ def slice_pictures(scan: ScoredScan) -> list[SlicePictures]:
     box = _field_of_view(scan.image, scan.heart)
     healthy = _healthy(scan.image, scan.cac_map)
     pictures = []
-    for k in sorted(matching_slices(scan), reverse=True):
+    for k in sorted(slices_that_matter(scan), reverse=True):
         probability = scan.probability_of_cac
         layers = _layers(scan, healthy, k, box)
         pictures.append(
@@ -73,7 +73,7 @@ def slice_pictures(scan: ScoredScan) -> list[SlicePictures]:
     return pictures
 
 
-def matching_slices(scan: ScoredScan) -> list[int]:
+def slices_that_matter(scan: ScoredScan) -> list[int]:
     """The slices with most of the CAC map, then those with most of the clinical score.
 
     At most `SLICES_SHOWN`, each `SLICE_GAP_MM` or more from the others; the slice in the middle of
@@ -82,7 +82,7 @@ def matching_slices(scan: ScoredScan) -> list[int]:
     if scan.image is None:
         return []
     chosen: list[int] = []
-    gap = round(SLICE_GAP_MM / scan.image.spacing_mm[0])
+    gap = max(1, round(SLICE_GAP_MM / scan.image.spacing_mm[0]))
     for amount in (_per_slice(scan.cac_map), _per_slice(scan.clinical_labels)):
         for k in np.argsort(-amount, kind="stable"):
             far = all(abs(int(k) - other) >= gap for other in chosen)

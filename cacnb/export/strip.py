@@ -66,7 +66,7 @@ def strip_png(layers: Layers, window_hu: tuple[float, float]) -> bytes:
     second = _outlined(plain, layers.heart, HEART_RGB, strength=0.55)
     second = _with_map(second, layers.map_hu)
     third = _grey(layers.healthy_hu, window_hu)
-    gap = np.broadcast_to(np.float32(BACKGROUND_RGB), (PANEL_PX[0], GAP_PX, 3))
+    gap = np.broadcast_to(np.asarray(BACKGROUND_RGB, np.float32), (PANEL_PX[0], GAP_PX, 3))
     strip = np.concatenate([first, gap, second, gap, third], axis=1)
     content = io.BytesIO()
     Image.fromarray(np.rint(strip).astype(np.uint8)).save(content, "PNG", optimize=True)
@@ -92,7 +92,7 @@ def _outlined(
     """The panel with a line of one pixel around a mask."""
     line = ndimage.binary_dilation(mask) & ~mask
     marked = panel.copy()
-    marked[line] += strength * (np.float32(rgb) - marked[line])
+    marked[line] += strength * (np.asarray(rgb, np.float32) - marked[line])
     return marked
 
 

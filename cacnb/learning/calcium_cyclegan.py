@@ -66,7 +66,9 @@ class CalciumCycleGan(Learner):
         self._generators = [*self.remover.parameters(), *self.synthesiser.parameters()]
         self._critics = [*self.critic_cac.parameters(), *self.critic_no_cac.parameters()]
         self.optimisers = {
-            "generators": torch.optim.Adam(self._generators, lr=recipe.learning_rate, betas=(0.5, 0.999)),
+            "generators": torch.optim.Adam(
+                self._generators, lr=recipe.learning_rate, betas=(0.5, 0.999)
+            ),
             "critics": torch.optim.Adam(self._critics, lr=recipe.critic_rate, betas=(0.5, 0.999)),
         }
 
@@ -77,7 +79,9 @@ class CalciumCycleGan(Learner):
             left = min(1.0, 2 * (1 - (iteration - 1) / plan.iterations))
             self.optimisers["generators"].param_groups[0]["lr"] = plan.learning_rate * left
             self.optimisers["critics"].param_groups[0]["lr"] = plan.critic_rate * left
-        both = augment_slices(torch.cat([first, second]), plan.crop_px, plan.turn_deg, self.generator)
+        both = augment_slices(
+            torch.cat([first, second]), plan.crop_px, plan.turn_deg, self.generator
+        )
         both = both.contiguous(memory_format=torch.channels_last)
         cac, no_cac = both[:n], both[n:]
         for parameter in self._critics:

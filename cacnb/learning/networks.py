@@ -50,7 +50,9 @@ class Residual(nn.Module):
         return x + self.body(x)
 
 
-def _conv_norm_relu(inputs: int, outputs: int, kernel: int, stride: int, dims: int) -> list[nn.Module]:
+def _conv_norm_relu(
+    inputs: int, outputs: int, kernel: int, stride: int, dims: int
+) -> list[nn.Module]:
     """Convolution, batch norm, ReLU; 3-D pads with zeros, 2-D by reflection (Table 2).
 
     The convolution has no bias: batch norm's shift stands in its place.

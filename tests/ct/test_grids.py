@@ -43,7 +43,9 @@ def test_the_same_spacing_changes_nothing() -> None:
 def test_smoothing_before_reduction_takes_the_noise_down() -> None:
     noise = np.random.default_rng(0).normal(0, 100, (6, 120, 120)).astype(np.float32)
     scan = Volume(noise, (3.0, 0.5, 0.5))
-    smooth, plain = (resample(scan, (3.0, 1.5, 1.5), antialias=a).array.std() for a in (True, False))
+    smooth, plain = (
+        resample(scan, (3.0, 1.5, 1.5), antialias=a).array.std() for a in (True, False)
+    )
     assert smooth < 0.5 * plain
 
 
@@ -97,7 +99,8 @@ def test_a_mask_window_past_the_border_is_empty_there() -> None:
     heart = Volume(np.ones((2, 30, 30), bool), (1, 1, 1))
     window = crop_heart(heart, (0.0, 0.0), 64)
     assert window.array.dtype == np.bool_
-    assert window.array.sum() == 2 * 30 * 30 or window.array.sum() < 2 * 30 * 30
+    assert window.array.sum() == 2 * 30 * 30
+    assert window.array[:, 31:61, 31:61].all()
 
 
 @settings(max_examples=60, deadline=None)

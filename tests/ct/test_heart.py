@@ -5,8 +5,7 @@ import pytest
 
 from cacnb.ct.grids import resample_onto
 from cacnb.ct.heart import centre_of_mass_mm, clean_heart, great_vessels_contrast, judge_heart
-from cacnb.ct.reading import _read_image, read_scan
-from cacnb.ct.geometry import to_patient_axes
+from cacnb.ct.reading import read_image, read_scan
 from cacnb.ct.volume import Volume
 
 GRID = Volume(np.zeros((60, 80, 90), np.float32), (3.0, 3.0, 3.0), (-90.0, -120.0, -135.0))
@@ -122,8 +121,8 @@ def test_enhanced_vessels_in_real_scans(shared_data: Path, name: str, enhanced: 
 def test_the_angiography_heart_is_refused_for_contrast(shared_data: Path) -> None:
     folder = shared_data / "ct_angiography_crop"
     _, volume = read_scan(folder / "ct_cropped.nii.gz")
-    array, affine = _read_image(folder / "heart.nii.gz")
-    heart = resample_onto(to_patient_axes(array > 0, affine), volume)
+    heart = read_image(folder / "heart.nii.gz")
+    heart = resample_onto(heart.with_array(np.greater(heart.array, 0)), volume)
     assert "contrast" in [reason.code for reason in judge_heart(volume, heart)]
 
 

@@ -1,5 +1,6 @@
 import numpy as np
 import pytest
+
 from cacnb.ct.volume import Volume
 from cacnb.errors import InputError
 from cacnb.scoring.cac_map import clean_map, healthy_image

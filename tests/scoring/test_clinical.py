@@ -4,13 +4,14 @@ from time import perf_counter
 
 import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from hypothesis.extra import numpy as hnp
+
 from cacnb.ct.volume import Volume
 from cacnb.errors import InputError, UsageError
 from cacnb.scoring.clinical import CLINICAL_COLUMNS, score_clinically
 from cacnb.scoring.conventions import CONVENTIONS, convention
-from hypothesis import given, settings
-from hypothesis import strategies as st
-from hypothesis.extra import numpy as hnp
 
 LITERATURE = convention("literature")
 

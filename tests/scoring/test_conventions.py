@@ -1,5 +1,6 @@
 import numpy as np
 import pytest
+
 from cacnb.errors import UsageError
 from cacnb.scoring.conventions import (
     CONVENTIONS,

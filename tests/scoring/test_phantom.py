@@ -20,6 +20,7 @@ The two faintest 1 mm inserts have no component above 1 mm² in this scan.
 import numpy as np
 import pydicom
 import pytest
+
 from cacnb.ct.volume import Volume
 from cacnb.scoring.clinical import score_clinically
 from cacnb.scoring.conventions import convention

@@ -3,14 +3,15 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from hypothesis.extra import numpy as hnp
+
 from cacnb.ct.volume import Volume
 from cacnb.errors import UsageError
 from cacnb.scoring.clinical import score_clinically
 from cacnb.scoring.conventions import SmallestSize, convention
 from cacnb.scoring.proposed import PROPOSED_COLUMNS, score_map
-from hypothesis import given, settings
-from hypothesis import strategies as st
-from hypothesis.extra import numpy as hnp
 
 SPACING_MM = (1.5, 0.5, 0.5)
 

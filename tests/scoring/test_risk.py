@@ -1,5 +1,6 @@
 import numpy as np
 import pytest
+
 from cacnb.errors import InputError
 from cacnb.scoring.risk import risk_category, scale_to_clinical
 

@@ -1,5 +1,8 @@
 import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
 from cacnb.errors import InputError
 from cacnb.study.agreement import (
     bootstrap_interval,
@@ -11,8 +14,6 @@ from cacnb.study.agreement import (
     relative_difference_interval,
     weighted_kappa,
 )
-from hypothesis import given, settings
-from hypothesis import strategies as st
 
 #: Six subjects by four judges: Shrout & Fleiss, Psychol Bull 1979, Table 2.
 SHROUT_FLEISS = [

@@ -1,4 +1,5 @@
 import pytest
+
 from cacnb.errors import InputError
 from cacnb.study.detection import Detection, count_detections, wilson_interval
 
