@@ -1,4 +1,4 @@
-"""cacnb: reproducible coronary calcium scoring on ordinary chest CT. Research use only, not a medical device."""
+"""cacnb: reproducible coronary calcium scoring on ordinary chest CT. Research use only."""
 
 __version__ = "0.1.0"
 

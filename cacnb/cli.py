@@ -1,4 +1,4 @@
-"""The command line: what a person types, and what a script may rely on; it decides nothing itself."""
+"""The command line: what a person types, and what a script may rely on; it decides nothing."""
 
 from __future__ import annotations
 
@@ -114,7 +114,8 @@ def inspect(
             {
                 "path": str(s.path), "slices": s.slices,
                 "spacing mm (z, y, x)": " × ".join(f"{v:.3g}" for v in s.spacing_mm or ()),
-                "verdict": s.verdict, "reasons": "; ".join(f"{r.code}: {r.message}" for r in s.reasons),
+                "verdict": s.verdict,
+                "reasons": "; ".join(f"{r.code}: {r.message}" for r in s.reasons),
             }
             for s in found.series
         ]  # fmt: skip
@@ -318,7 +319,8 @@ def _progress(title: str) -> Iterator[Any]:
     from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 
     bar = Progress(
-        TextColumn("{task.fields[title]}"), BarColumn(), TextColumn("{task.completed}/{task.total}"),
+        TextColumn("{task.fields[title]}"), BarColumn(),
+        TextColumn("{task.completed}/{task.total}"),
         TimeRemainingColumn(), TextColumn("{task.fields[what]}"),
         console=messages, transient=True, disable=not messages.is_terminal,
     )  # fmt: skip

@@ -1,4 +1,4 @@
-"""The main job on the embedded demo study: simulate, score, compare, report; it is all simulated."""
+"""The main job on the embedded demo study: simulate, score, compare, report; all simulated."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from cacnb.evaluation import evaluate_study, score_table
 from cacnb.export.report import write_report
 from cacnb.learning.weights import load_weights
 from cacnb.pipeline import score_scan
-from cacnb.results import read_cohort, write_results
+from cacnb.results import named_scans, read_cohort, write_results
 from cacnb.simulation.cohort import StudyPlan, simulate_study
 from cacnb.simulation.lesions import hu_mm3_per_mg
 
@@ -37,35 +37,38 @@ def demo_steps(out: Path, device: str) -> Iterator[tuple[int, int, str, DemoResu
         yield i, 2 * count, f"simulated {name}", None
     cohort = read_cohort(study)
     scored = []
-    for i, row in enumerate(cohort.itertuples(), start=1):
-        found = score_scan(study / str(row.path), weights, name=str(row.scan))
+    for i, (name, path) in enumerate(named_scans([], study), start=1):
+        found = score_scan(path, weights, name=name)
         write_results(found, study / "scores")
         scored.append(found)
-        yield count + i, 2 * count, f"scored {row.scan}", None
-    table = score_table(study).set_index("scan")
+        yield count + i, 2 * count, f"scored {name}", None
+    table = score_table(study)
     result = DemoResult(report=out / "report.html")
     factor = 1 / hu_mm3_per_mg(120.0)
-    for scan, row in table.iterrows():
+    for row in table.to_dict("records"):
         result.rows.append(
             {
-                "scan": scan, "true mass mg": row["mass_mg"], "CAC visible": bool(row["visible"]),
+                "scan": row["scan"],
+                "true mass mg": row["mass_mg"],
+                "CAC visible": row["visible"],
                 "proposed mg": row["proposed_mass"] * factor,
                 "clinical mg": row["clinical_automatic_mass"] * factor,
                 "proposed Agatston": row["proposed_agatston"],
                 "clinical Agatston": row["clinical_automatic_agatston"],
             }
-        )  # fmt: skip
+        )
     for line in evaluate_study(study)["reproducibility"]:
         both, n = line["relative_difference_both_positive"], line["n_both_positive"]
         told = "no pair positive in both" if both is None else f"{100 * both:.0f} % in {n} pairs"
         result.summary.append(f"{line['method']}: mean scan-rescan difference {told} (simulated)")
-    pairs = [tuple(group["scan"]) for _, group in cohort.groupby("pair") if len(group) == 2]
+    groups = [group["scan"].tolist() for _, group in cohort.groupby("pair")]
+    pairs = [(str(first), str(second)) for first, second in groups]
     write_report(
         scored,
         result.report,
         title="Demo study",
-        truth=table["mass_mg"].to_dict(),
-        pairs=pairs,  # type: ignore[arg-type]
+        truth=dict(zip(table["scan"], table["mass_mg"], strict=True)),
+        pairs=pairs,
         simulated=True,
         mg_per_hu_mm3=factor,
     )

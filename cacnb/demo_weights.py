@@ -57,6 +57,9 @@ SLICE_PROBABILITIES = (0.3, 0.5, 0.7, 0.8, 0.9, 0.95, 0.98)
 SMALLEST_MAP_HU = (5.0, 10.0, 20.0, 30.0)
 SMALLEST_MASS_HU_MM3 = (0.0, 200.0, 500.0, 1000.0)
 
+#: What the validation scans choose.
+THRESHOLDS = ("slice_probability", "smallest_map_hu", "smallest_lesion_mass_hu_mm3")
+
 #: Validation pairs that the thresholds are chosen on.
 VALIDATION_PAIRS = 44
 
@@ -92,7 +95,7 @@ def build(work: Path, target: Path) -> dict[str, Any]:
 
 
 def assemble(work: Path, target: Path) -> dict[str, Any]:
-    """Write the weights of finished runs, choose the thresholds on validation scans, fill the card."""
+    """Write the weights of finished runs, choose thresholds on validation scans, fill the card."""
     networks, recipes = {}, {}
     for stage in STAGE_COHORTS:
         learner = _finished(stage, work / "runs" / stage / CHECKPOINT)
@@ -138,7 +141,7 @@ def learn_atlas(people: int = 250) -> ArteryAtlas:
         heart = pose_heart(anatomy, pose)
         sac = Canvas(*axes, edge_mm=2.0, background=0.0)
         paint_heart_mask(sac, heart)
-        mask = Volume(sac.values > 0.5, (5.0, 5.0, 5.0), (-100.0, -100.0, -100.0))
+        mask = Volume(np.greater(sac.values, 0.5), (5.0, 5.0, 5.0), (-100.0, -100.0, -100.0))
         courses.append((HeartExtent.of(mask), heart.arteries))
     return ArteryAtlas.learn(courses)
 
@@ -202,19 +205,18 @@ def choose_thresholds(
                     score_map(m, s.cut, smallest_mass_hu_mm3=mass).pseudo_mass_hu_mm3
                     for m, s in zip(maps, scans, strict=True)
                 ]
-                rows.append({"slice_probability": probability, "smallest_map_hu": least,
-                             "smallest_lesion_mass_hu_mm3": mass, **_figures(scans, scores)})  # fmt: skip
+                setting = dict(zip(THRESHOLDS, (probability, least, mass), strict=True))
+                rows.append({**setting, **_figures(scans, scores)})
     tried = pd.DataFrame(rows)
     good = tried[tried["f1"] >= tried["f1"].max() - 0.02]
     best = good.sort_values("relative_difference_both_positive").iloc[0]
-    names = ("slice_probability", "smallest_map_hu", "smallest_lesion_mass_hu_mm3")
     figures: dict[str, Any] = {
         key: value.item() if hasattr(value, "item") else value
-        for key, value in best.drop(list(names)).items()
+        for key, value in best.drop(list(THRESHOLDS)).items()
     }
     figures["heart_dice_median"] = float(np.median([s.dice for s in scans]))
     figures["scans"] = len(scans)
-    return {name: float(best[name]) for name in names}, figures, tried
+    return {name: float(best[name]) for name in THRESHOLDS}, figures, tried
 
 
 def _figures(scans: list[ValidationScan], masses: list[float]) -> dict[str, Any]:
@@ -242,8 +244,8 @@ def _card() -> dict[str, Any]:
         },
         "limits": [
             "Research software: not a medical device, not for diagnosis or treatment.",
-            "Small networks for teaching and tests: not the paper's sizes, not its training length.",
-            "No patient's scan was seen in training: a number on a real scan has no known accuracy.",
+            "Small networks for teaching and tests: not the paper's sizes nor its training.",
+            "No patient's scan was seen in training: what it says of a real one is untested.",
             "The artery of a lesion is told from its place in the heart mask, not from the vessel.",
         ],
         "torch": torch.__version__,

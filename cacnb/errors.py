@@ -1,4 +1,4 @@
-"""What a person gets when an input or a call is refused; it does not know how the refusal is shown."""
+"""What a person gets when an input or a call is refused; not how it is shown."""
 
 
 class CacnbError(Exception):

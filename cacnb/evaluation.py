@@ -1,4 +1,4 @@
-"""From a scored study to tables: detection, reproducibility and accuracy of each method; no scoring."""
+"""From a scored study to tables: detection, reproducibility, accuracy; it scores nothing."""
 
 from __future__ import annotations
 
@@ -53,12 +53,18 @@ def evaluate_study(study: Path) -> dict[str, Rows]:
         "reproducibility": [_reproducibility(pairs, m) for m in methods],
         "comparison": [_comparison(pairs, m) for m in methods if m != "proposed"],
         "truth": [_truth(scans, m) for m in methods] if "mass_mg" in scans else [],
-        "refused": scans.loc[scans["verdict"] == "refused", ["scan", "why"]].to_dict("records"),
+        "refused": [
+            {"scan": scan, "why": why}
+            for scan, verdict, why in zip(
+                scans["scan"], scans["verdict"], scans["why"], strict=True
+            )
+            if verdict == "refused"
+        ],
     }
 
 
 def score_table(study: Path) -> pd.DataFrame:
-    """One row a scan: cohort columns, each method's mass and Agatston score, and the truth if any."""
+    """One row a scan: cohort columns, each method's mass and Agatston, and the truth if any."""
     cohort = read_cohort(study)
     rows = []
     for scan in cohort["scan"]:
@@ -165,7 +171,7 @@ def _reproducibility(pairs: pd.DataFrame, method: str) -> dict[str, Any]:
 
 
 def _comparison(pairs: pd.DataFrame, method: str) -> dict[str, Any]:
-    """The proposed method's relative difference less another's, in the same pairs, with interval."""
+    """The proposed method's relative difference less another's in the same pairs."""
     one, other = (
         tuple(pairs[f"{m}_mass_{i}"].to_numpy(float) for i in (1, 2)) for m in ("proposed", method)
     )
@@ -214,4 +220,5 @@ def _physical_mg(mass_hu_mm3: np.ndarray[Any, Any], scans: pd.DataFrame) -> np.n
     """Mass in mg by the simulated scanner's own calibration, without fitting anything."""
     from cacnb.simulation.lesions import hu_mm3_per_mg
 
-    return mass_hu_mm3 / np.array([hu_mm3_per_mg(float(kvp)) for kvp in scans["kvp"]])
+    per_mg = np.array([hu_mm3_per_mg(float(kvp)) for kvp in scans["kvp"]])
+    return np.asarray(mass_hu_mm3 / per_mg)

@@ -1,4 +1,4 @@
-"""One scan from a volume to scores: heart, slices, CAC map, lesions; and the ablation's two switches."""
+"""One scan from files to scores: heart, slices, CAC map, lesions; it writes nothing."""
 
 from __future__ import annotations
 

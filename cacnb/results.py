@@ -1,4 +1,4 @@
-"""Where scores live on disk: which scans to score, and what is written for each; it scores nothing."""
+"""Where scores live on disk: which scans to score, what is written of each; it scores nothing."""
 
 from __future__ import annotations
 

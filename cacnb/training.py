@@ -54,10 +54,8 @@ def training_scans(study: Path) -> list[TrainingScan]:
         raise InputError("no_study", f"{study} has no cohort.csv: give a study folder")
     cohort = pd.read_csv(table, dtype={"scan": str, "patient": str, "path": str})
     scans = [
-        TrainingScan(
-            row.scan, row.patient, study / row.path, study / "masks" / f"{row.scan}.nii.gz"
-        )
-        for row in cohort.itertuples()
+        TrainingScan(name, patient, study / path, study / "masks" / f"{name}.nii.gz")
+        for name, patient, path in cohort[["scan", "patient", "path"]].to_numpy(str).tolist()
     ]
     found = [scan for scan in scans if scan.heart.exists()]
     if not found:
@@ -137,7 +135,10 @@ def slice_store(studies: list[Path], size: int) -> tuple[SliceStore, NDArray[np.
 
     Slices are prepared once under each study's `prepared/` and memory-mapped from there.
     """
-    arrays, tables, names, kept = [], [], [], []
+    arrays: list[NDArray[np.int16]] = []
+    tables: list[pd.DataFrame] = []
+    names: list[str] = []
+    kept: list[NDArray[np.bool_]] = []
     for study in studies:
         scans = training_scans(study)
         folder = study / "prepared" / f"slices_{size}"
@@ -168,7 +169,7 @@ def _prepare_slices(
     if not labels_file.exists():
         raise InputError("no_labels", f"{study} has no slice_labels.csv: label its slices first")
     labels = pd.read_csv(labels_file, dtype={"scan": str})
-    by_scan = {name: group.sort_values("slice") for name, group in labels.groupby("scan")}
+    by_scan = {str(name): group.sort_values("slice") for name, group in labels.groupby("scan")}
     images, rows = [], []
     for scan in scans:
         if scan.name not in by_scan:

@@ -77,7 +77,7 @@ def compare_pairs(
 
 
 def mean_difference(repeats: Sequence[Repeat]) -> RelativeDifference:
-    """Mean relative interscan difference of one method (Tables 3B and 4), refused scans left out."""
+    """One method's mean relative difference (Tables 3B and 4), without refused scans."""
     scored = [(r.first, r.second) for r in repeats if r.first is not None and r.second is not None]
     return relative_difference([a for a, _ in scored], [b for _, b in scored])
 

@@ -181,7 +181,7 @@ def _risk(category: str | None) -> str:
     """A risk category with the scores that it spans."""
     if category is None:
         return NOTHING
-    place = RISK_CATEGORIES.index(category)  # type: ignore[arg-type]
+    place = RISK_CATEGORIES.index(category)
     lower = f"> {RISK_UPPER_BOUNDS[place - 1]:.0f}" if place else "0"
     upper = f" to {RISK_UPPER_BOUNDS[place]:.0f}" if place < len(RISK_UPPER_BOUNDS) else ""
     return f"{category} ({lower}{upper})"

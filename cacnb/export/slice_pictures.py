@@ -1,4 +1,4 @@
-"""The slices of a scan that matter, with a picture of each; it does not know the page they are on."""
+"""The slices of a scan that matter and their pictures; it does not know the page they are on."""
 
 from __future__ import annotations
 
@@ -8,9 +8,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
+from scipy import ndimage
 
+from cacnb.ct.grids import OUTSIDE_HU
 from cacnb.ct.volume import Volume
-from cacnb.export.strip import PANEL_PX, Floats, Layers, Mask, strip_png
+from cacnb.export.strip import INSET_PX, PANEL_PX, Floats, Inset, Layers, Mask, strip_png
 from cacnb.scoring.cac_map import NETWORK_WINDOW_HU, healthy_image
 from cacnb.scoring.lesions import bounding_box
 from cacnb.scoring.scored_scan import ScoredScan
@@ -22,8 +24,12 @@ SOFT_TISSUE_WINDOW_HU = (-160.0, 240.0)
 SLICES_SHOWN = 4
 SLICE_GAP_MM = 4.5
 
-#: Room around the heart in mm.
+#: Room around the heart, and the side of the place that is shown magnified, in mm.
 MARGIN_MM = 10.0
+INSET_MM = 22.0
+
+#: Smooths the steps of the heart mask's voxels out of its outline, in pixels of the picture.
+HEART_LINE_SIGMA_PX = 2.0
 
 
 @dataclass(frozen=True, eq=False)
@@ -58,6 +64,7 @@ def slice_pictures(scan: ScoredScan) -> list[SlicePictures]:
     for k in sorted(slices_that_matter(scan), reverse=True):
         probability = scan.probability_of_cac
         layers = _layers(scan, healthy, k, box)
+        inset = _inset(scan, healthy, k, box, layers.heart > 0.5)
         pictures.append(
             SlicePictures(
                 index=k,
@@ -66,8 +73,8 @@ def slice_pictures(scan: ScoredScan) -> list[SlicePictures]:
                 map_hu_mm3=float(mass[k]) * scan.image.voxel_volume_mm3,
                 map_share=float(mass[k] / mass.sum()) if mass.any() else 0.0,
                 clinical_voxels=int(counted[k]) if counted.size else 0,
-                network_png=strip_png(layers, NETWORK_WINDOW_HU),
-                soft_tissue_png=strip_png(layers, SOFT_TISSUE_WINDOW_HU),
+                network_png=strip_png(layers, NETWORK_WINDOW_HU, inset),
+                soft_tissue_png=strip_png(layers, SOFT_TISSUE_WINDOW_HU, inset),
             )
         )
     return pictures
@@ -96,11 +103,11 @@ def slices_that_matter(scan: ScoredScan) -> list[int]:
 
 @dataclass(frozen=True)
 class _Box:
-    """A field of view: first pixel and size along y and x in pixels, and mm a pixel along x."""
+    """A field of view: first pixel and size along (y, x) in pixels, and how large it is drawn."""
 
     start: tuple[float, float]
     size: tuple[float, float]
-    pixel_mm: float
+    drawn_px: tuple[int, int]
 
 
 def _per_slice(volume: Volume | None) -> NDArray[np.float64]:
@@ -132,34 +139,83 @@ def _field_of_view(image: Volume, heart: Volume | None) -> _Box:
     width_mm, height_mm = max(width_mm, height_mm * aspect), max(height_mm, width_mm / aspect)
     size = (height_mm / step_y, width_mm / step_x)
     start = ((y.start + y.stop - size[0]) / 2, (x.start + x.stop - size[1]) / 2)
-    return _Box(start, size, width_mm / PANEL_PX[1])
+    return _Box(start, size, PANEL_PX)
+
+
+def _inset(scan: ScoredScan, healthy: NDArray[Any], k: int, box: _Box, heart: Mask) -> Inset | None:
+    """The place of most calcium in a slice, magnified where it hides least of the heart."""
+    centre = _brightest(scan.cac_map, k) or _brightest(scan.clinical_labels, k)
+    if centre is None or scan.image is None:
+        return None
+    size = (INSET_MM / scan.image.spacing_mm[1], INSET_MM / scan.image.spacing_mm[2])
+    near = _Box(
+        (centre[0] + 0.5 - size[0] / 2, centre[1] + 0.5 - size[1] / 2), size, (INSET_PX, INSET_PX)
+    )
+    per_px = PANEL_PX[1] / box.size[1]
+    top, left = (
+        round((start - first) * drawn / whole)
+        for start, first, drawn, whole in zip(
+            near.start, box.start, PANEL_PX, box.size, strict=True
+        )
+    )
+    source = (top, left, round(size[1] * per_px))
+    corners = [
+        (0, 0),
+        (0, PANEL_PX[1] - INSET_PX),
+        (PANEL_PX[0] - INSET_PX, PANEL_PX[1] - INSET_PX),
+    ]
+    hidden = [_hidden(heart, source, corner) for corner in corners]
+    return Inset(_layers(scan, healthy, k, near), source, corners[int(np.argmin(hidden))])
+
+
+def _brightest(volume: Volume | None, k: int) -> tuple[int, int] | None:
+    """(y, x) where a map is largest in a slice, or the middle of a mask there; None if all is 0."""
+    if volume is None:
+        return None
+    values: NDArray[Any] = volume.array[k]
+    if not (values > 0).any():
+        return None
+    if values.dtype.kind != "f":
+        where = np.argwhere(values > 0)
+        y, x = where[where.shape[0] // 2]
+    else:
+        y, x = np.unravel_index(int(np.argmax(values)), values.shape)
+    return int(y), int(x)
+
+
+def _hidden(heart: Mask, source: tuple[int, int, int], corner: tuple[int, int]) -> int:
+    """How many pixels of the heart an inset in a corner hides; its own source counts for all."""
+    matters = heart.astype(np.intp)
+    top, left, side = source
+    matters[max(top, 0) : top + side, max(left, 0) : left + side] = heart.size
+    return int(matters[corner[0] : corner[0] + INSET_PX, corner[1] : corner[1] + INSET_PX].sum())
 
 
 def _layers(scan: ScoredScan, healthy: NDArray[Any], k: int, box: _Box) -> Layers:
     def cut(values: NDArray[Any], how: Image.Resampling, outside: float = 0.0) -> Floats:
         return _enlarged(values.astype(np.float32), box, how, outside)
 
-    def mask(volume: Volume | None, how: Image.Resampling) -> Mask:
+    def mask(volume: Volume | None, how: Image.Resampling) -> Floats:
         if volume is None:
-            return np.zeros(PANEL_PX, dtype=bool)
+            return np.zeros(box.drawn_px, dtype=np.float32)
         array: NDArray[Any] = volume.array
-        return cut(array[k] > 0, how) > 0.5
+        return cut(array[k] > 0, how)
 
-    smooth, plain = Image.Resampling.BICUBIC, Image.Resampling.NEAREST
     if scan.image is None or scan.cac_map is None:
         raise ValueError("a scan without image and map has no pictures")
+    smooth, linear = Image.Resampling.BICUBIC, Image.Resampling.BILINEAR
     return Layers(
-        scan_hu=cut(scan.image.array[k], smooth, -1000.0),
-        healthy_hu=cut(healthy[k], smooth, -1000.0),
-        map_hu=cut(scan.cac_map.array[k], Image.Resampling.BILINEAR),
-        heart=mask(scan.heart, Image.Resampling.BILINEAR),
-        counted=mask(scan.clinical_labels, plain),
-        pixel_mm=box.pixel_mm,
+        scan_hu=cut(scan.image.array[k], smooth, OUTSIDE_HU),
+        healthy_hu=cut(healthy[k], smooth, OUTSIDE_HU),
+        map_hu=cut(scan.cac_map.array[k], linear),
+        heart=ndimage.gaussian_filter(mask(scan.heart, linear), HEART_LINE_SIGMA_PX),
+        counted=mask(scan.clinical_labels, Image.Resampling.NEAREST) > 0.5,
+        pixel_mm=box.size[1] * scan.image.spacing_mm[2] / box.drawn_px[1],
     )
 
 
 def _enlarged(values: Floats, box: _Box, how: Image.Resampling, outside: float) -> Floats:
-    """The box of a slice (y, x), enlarged to a panel; `outside` where it passes the border."""
+    """The box of a slice (y, x) at the size it is drawn; `outside` where it passes the border."""
     low = np.floor(box.start).astype(int)
     high = np.ceil(np.add(box.start, box.size)).astype(int)
     before = np.maximum(-low, 0)
@@ -167,7 +223,6 @@ def _enlarged(values: Floats, box: _Box, how: Image.Resampling, outside: float) 
     padded = np.pad(values, list(zip(before, after, strict=True)), constant_values=outside)
     top, left = np.add(box.start, before).tolist()
     bottom, right = np.add((top, left), box.size).tolist()
-    picture = Image.fromarray(padded).resize(
-        (PANEL_PX[1], PANEL_PX[0]), how, box=(left, top, right, bottom)
-    )
+    height, width = box.drawn_px
+    picture = Image.fromarray(padded).resize((width, height), how, box=(left, top, right, bottom))
     return np.asarray(picture, dtype=np.float32)

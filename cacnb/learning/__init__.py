@@ -1,1 +1,1 @@
-"""Torch lives here and nowhere else: networks, batches, the training loop, the three learners, weights."""
+"""Torch lives here and nowhere else: networks, batches, training loop, three learners, weights."""

@@ -9,7 +9,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
-from torch.nn import functional as F
+from torch.nn import functional
 
 #: What a network sees of a slice (section 5): clipped to these HU and scaled to [0, 1].
 CLIP_HU = (-50.0, 950.0)
@@ -110,8 +110,10 @@ def augment_slices(
     theta = torch.stack(
         [torch.stack([cos, -sin, shift[:, 0]], 1), torch.stack([sin, cos, shift[:, 1]], 1)], 1
     )
-    grid = F.affine_grid(theta, [n, 1, crop_px, crop_px], align_corners=False)
-    return F.grid_sample(images, grid, mode="bilinear", padding_mode="border", align_corners=False)
+    grid = functional.affine_grid(theta, [n, 1, crop_px, crop_px], align_corners=False)
+    return functional.grid_sample(
+        images, grid, mode="bilinear", padding_mode="border", align_corners=False
+    )
 
 
 def _smooth(images: Tensor, sigma: float = 0.5) -> Tensor:
@@ -119,17 +121,17 @@ def _smooth(images: Tensor, sigma: float = 0.5) -> Tensor:
     reach = torch.arange(-2, 3, dtype=images.dtype)
     weights = torch.exp(-0.5 * (reach / sigma) ** 2)
     weights = weights / weights.sum()
-    padded = F.pad(images, (2, 2, 2, 2), mode="reflect")
-    rows = F.conv2d(padded, weights.view(1, 1, 5, 1))
-    return F.conv2d(rows, weights.view(1, 1, 1, 5))
+    padded = functional.pad(images, (2, 2, 2, 2), mode="reflect")
+    rows = functional.conv2d(padded, weights.view(1, 1, 5, 1))
+    return functional.conv2d(rows, weights.view(1, 1, 1, 5))
 
 
 class PatchSampler:
     """Endless batches of heart patches, half of them around the heart.
 
     `stems` are paths without their endings: `<stem>.image.npy` (int16 HU) and `<stem>.heart.npy`
-    (bool) on the recipe's grid; they are memory-mapped. With `vary` > 0 patches are zoomed, re-contrasted, blurred and made
-    noisy (domain randomisation).
+    (bool) on the recipe's grid; they are memory-mapped. With `vary` > 0 patches are zoomed,
+    re-contrasted, blurred and made noisy (domain randomisation).
     """
 
     def __init__(
@@ -177,12 +179,14 @@ class PatchSampler:
         hu = torch.from_numpy(cut.astype(np.float32))
         inside = torch.from_numpy(mask.astype(np.float32))
         if self.vary:
-            grid = F.affine_grid(
+            grid = functional.affine_grid(
                 torch.eye(3, 4)[None] * (size * zoom / need[0]), [1, 1, size, size, size],
                 align_corners=False,
             )  # fmt: skip
             both = torch.stack([hu, inside])[None]
-            hu, inside = F.grid_sample(both, grid, align_corners=False, padding_mode="border")[0]
+            hu, inside = functional.grid_sample(
+                both, grid, align_corners=False, padding_mode="border"
+            )[0]
             hu = self._vary(hu)
         else:
             hu, inside = hu[:size, :size, :size], inside[:size, :size, :size]
@@ -193,7 +197,9 @@ class PatchSampler:
         rng = self.rng
         noise = torch.from_numpy(rng.standard_normal(hu.shape, dtype=np.float32))
         if rng.random() < 0.5:
-            hu = F.avg_pool3d(F.pad(hu[None, None], (1,) * 6, mode="replicate"), 3, 1)[0, 0]
+            hu = functional.avg_pool3d(
+                functional.pad(hu[None, None], (1,) * 6, mode="replicate"), 3, 1
+            )[0, 0]
         hu = hu * float(rng.uniform(0.85, 1.15)) + float(rng.normal(0, 15))
         return hu + noise * float(abs(rng.normal(0, 25)))
 

@@ -31,7 +31,8 @@ class HeartLearner(Learner):
     def __init__(self, recipe: HeartRecipe) -> None:
         super().__init__(recipe)
         torch.manual_seed(recipe.seed)
-        self.network = HeartNetwork(recipe.network).to(memory_format=torch.channels_last_3d)
+        self.network = HeartNetwork(recipe.network)
+        self.network.to(memory_format=torch.channels_last_3d)  # type: ignore[call-overload]
         self.networks = {"heart": self.network}
         optimiser = torch.optim.Adam(self.network.parameters(), lr=recipe.learning_rate)
         self.optimisers = {"heart": optimiser}
@@ -46,7 +47,7 @@ class HeartLearner(Learner):
         probability = torch.sigmoid(self.network(patches))
         loss = dice_loss(probability, torch.cat([1 - second, second], dim=1))
         optimiser.zero_grad(set_to_none=True)
-        loss.backward()
+        loss.backward()  # type: ignore[no-untyped-call]
         optimiser.step()
         return {"dice": float(loss.detach())}
 
@@ -64,9 +65,9 @@ def find_heart(
     *,
     overlap: float = 0.5,
 ) -> NDArray[np.float32]:
-    """Heart probability of a scan on the recipe's grid, (z, y, x), from overlapping patches averaged.
+    """Heart probability of a scan on the recipe's grid, (z, y, x).
 
-    Each patch counts most in its middle, so that seams do not show.
+    Overlapping patches are averaged, and each counts most in its middle: no seam shows.
     """
     size = recipe.patch
     image = window(torch.from_numpy(np.asarray(hu, np.float32)), recipe.window_hu)

@@ -1,4 +1,4 @@
-"""The one training loop: it yields steps, keeps them in `steps.jsonl`, and saves what it needs to go on.
+"""The one training loop: it yields steps, logs them, and saves what it needs to go on.
 
 It does not know what is trained: a learner brings its networks, optimisers and step.
 """

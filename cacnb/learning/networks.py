@@ -47,7 +47,8 @@ class Residual(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """(batch, channels, …) to the same shape."""
-        return x + self.body(x)
+        added: Tensor = x + self.body(x)
+        return added
 
 
 def _conv_norm_relu(
@@ -89,7 +90,7 @@ def _trunk(shape: NetworkShape, dims: int) -> list[nn.Module]:
 
 
 class HeartNetwork(nn.Module):
-    """Table 2, left: heart segmentation of 3-D patches, two sigmoid channels (background, heart)."""
+    """Table 2, left: heart segmentation of 3-D patches, two channels (background, heart)."""
 
     def __init__(self, shape: NetworkShape = PAPER_HEART) -> None:
         super().__init__()
@@ -103,7 +104,8 @@ class HeartNetwork(nn.Module):
 
     def forward(self, patches: Tensor) -> Tensor:
         """(batch, 1, z, y, x) to logits (batch, 2, z, y, x); sizes are multiples of 4."""
-        return self.layers(patches)
+        logits: Tensor = self.layers(patches)
+        return logits
 
 
 class SliceClassifier(nn.Module):
@@ -116,7 +118,8 @@ class SliceClassifier(nn.Module):
 
     def forward(self, slices: Tensor) -> Tensor:
         """(batch, 1, y, x) to logits (batch, 2): not containing CAC, containing CAC."""
-        return self.head(self.trunk(slices).mean(dim=(2, 3)))
+        logits: Tensor = self.head(self.trunk(slices).mean(dim=(2, 3)))
+        return logits
 
 
 class MapGenerator(nn.Module):
@@ -164,7 +167,8 @@ class PatchCritic(nn.Module):
 
     def forward(self, slices: Tensor) -> Tensor:
         """(batch, 1, y, x) to one logit for each patch, (batch, 1, v, u)."""
-        return self.layers(slices)
+        logits: Tensor = self.layers(slices)
+        return logits
 
 
 def parameter_count(network: nn.Module) -> int:

@@ -6,7 +6,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
-from torch.nn import functional as F
+from torch.nn import functional
 
 from cacnb.learning.batches import augment_slices, to_grey
 from cacnb.learning.loop import Learner
@@ -22,7 +22,8 @@ class SliceLearner(Learner):
     def __init__(self, recipe: SliceRecipe) -> None:
         super().__init__(recipe)
         torch.manual_seed(recipe.seed)
-        self.network = SliceClassifier(recipe.network).to(memory_format=torch.channels_last)
+        self.network = SliceClassifier(recipe.network)
+        self.network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
         self.networks = {"classifier": self.network}
         self.optimisers = {
             "classifier": torch.optim.Adam(self.network.parameters(), lr=recipe.learning_rate)
@@ -38,9 +39,9 @@ class SliceLearner(Learner):
         images = augment_slices(torch.cat([first, second]), *self.sizes, self.generator)
         labels = torch.cat([torch.ones(len(first)), torch.zeros(len(second))]).long()
         logits = self.network(images.contiguous(memory_format=torch.channels_last))
-        loss = F.cross_entropy(logits, labels)
+        loss = functional.cross_entropy(logits, labels)
         optimiser.zero_grad(set_to_none=True)
-        loss.backward()
+        loss.backward()  # type: ignore[no-untyped-call]
         optimiser.step()
         right = (logits.argmax(dim=1) == labels).float().mean()
         return {"cross_entropy": float(loss.detach()), "accuracy": float(right)}

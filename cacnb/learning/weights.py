@@ -7,6 +7,7 @@ import hashlib
 import json
 from dataclasses import dataclass
 from importlib.resources import files
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -32,7 +33,7 @@ class Weights:
     """Everything that was learned and a scan's pipeline needs, on one device.
 
     `card` holds what `card.json` says: training data, recipes, thresholds chosen on validation,
-    metrics, limits. `sha256` is one hash over all files. `atlas` are the arrays of the artery atlas.
+    metrics, limits. `sha256` is one hash over all files. `atlas` holds the artery atlas's arrays.
     """
 
     name: str
@@ -84,9 +85,7 @@ def load_weights(name: str = "demo", device: str = "cpu") -> Weights:
         card = json.loads((folder / "card.json").read_text(encoding="utf-8"))
         contents = {stage: (folder / f"{stage}.safetensors").read_bytes() for stage in STAGES}
         contents["arteries"] = (folder / "arteries.safetensors").read_bytes()
-        for stage, content in contents.items():
-            if hashlib.sha256(content).hexdigest() != card["files"][stage]["sha256"]:
-                raise ValueError(f"{stage}.safetensors is not the file that the card names")
+        _check_hashes(contents, card)
         plans = {stage: card["files"][stage]["recipe"] for stage in STAGES}
         heart_plan = HeartRecipe.from_dict(plans["heart"])
         slice_plan = SliceRecipe.from_dict(plans["slices"])
@@ -116,6 +115,13 @@ def load_weights(name: str = "demo", device: str = "cpu") -> Weights:
     )  # fmt: skip
 
 
+def _check_hashes(contents: dict[str, bytes], card: dict[str, Any]) -> None:
+    """Refuse a file that is not the one that the card names."""
+    for stage, content in contents.items():
+        if hashlib.sha256(content).hexdigest() != card["files"][stage]["sha256"]:
+            raise ValueError(f"{stage}.safetensors is not the file that the card names")
+
+
 def _filled(network: nn.Module, content: bytes, device: torch.device) -> nn.Module:
     """A network with its weights, batch norm folded into the convolutions, ready on a device."""
     network.load_state_dict(load_tensors(content))
@@ -131,7 +137,7 @@ def folded(network: nn.Module) -> nn.Module:
         if not isinstance(module, nn.Sequential):
             continue
         layers = list(module)
-        for i, (conv, norm) in enumerate(zip(layers[:-1], layers[1:], strict=True)):
+        for i, (conv, norm) in enumerate(pairwise(layers)):
             if isinstance(norm, nn.BatchNorm2d | nn.BatchNorm3d):
                 transposed = isinstance(conv, nn.ConvTranspose2d | nn.ConvTranspose3d)
                 module[i] = torch.nn.utils.fusion.fuse_conv_bn_eval(conv, norm, transposed)  # type: ignore[type-var]

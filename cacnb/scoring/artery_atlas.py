@@ -1,4 +1,4 @@
-"""Where the coronary arteries run in a heart of standard shape; it does not see the scan's arteries.
+"""Where the coronary arteries run in a heart of standard shape; not in the scan at hand.
 
 A first rule, not a segmentation: it says where calcium in a heart mask may be coronary, and of
 which artery, from the place alone.

@@ -1,4 +1,4 @@
-"""A scan with its verdict, map and scores, as it crosses from the pipeline to people; it scores nothing."""
+"""A scan with its verdict, map and scores, as handed from pipeline to people; it scores nothing."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A chest drawn from a seed and painted in HU without calcium; it knows no scanner and no lesion."""
+"""A chest drawn from a seed, painted in HU without calcium; it knows no scanner and no lesion."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ class Tissues:
 
     @classmethod
     def draw(cls, rng: np.random.Generator, spread: float) -> Tissues:
-        """Tissues of one person; `spread` 1 is a clinic's variation, more is domain randomisation."""
+        """One person's tissues; `spread` 1 is a clinic's variation, more domain randomisation."""
         base = cls()
         sd = {
             "lung": 35, "fat": 8, "muscle": 6, "blood": 4, "myocardium": 4, "liver": 9,
@@ -269,11 +269,15 @@ def _paint_mediastinum(canvas: Canvas, a: Anatomy, heart: PosedHeart) -> None:
                (1.15, 1.1, 1.0, 0.9), 3.0), t.fat)  # fmt: skip
     root = heart.aortic_root
     arch = 78.0
-    ascending = np.array([root, [root[0] + 35, root[1] - 4, root[2] - 9], [arch - 8, -12, x + 2],
-                          [arch + 4, 8, x + 14], [arch, 34, x + 24], [arch - 18, back - 10, x + 26]])  # fmt: skip
+    behind = [arch - 18, back - 10, x + 26]
+    ascending = np.array([
+        root, [root[0] + 35, root[1] - 4, root[2] - 9], [arch - 8, -12, x + 2],
+        [arch + 4, 8, x + 14], [arch, 34, x + 24], behind,
+    ])  # fmt: skip
     canvas.paint_path(_smooth(ascending), 16.0 + 0.04 * a.half_depth, blood)
-    descending = np.array([[arch - 18, back - 10, x + 26], [20, back, x + 26], [-60, back + 2, x + 18],
-                           [-300, back, x + 8]])  # fmt: skip
+    descending = np.array(
+        [behind, [20, back, x + 26], [-60, back + 2, x + 18], [-300, back, x + 8]]
+    )
     canvas.paint_path(_smooth(descending), 12.5, blood)
     trunk = heart.frame.at(-0.25, 0.1, 0.62)
     canvas.paint_path(
@@ -311,7 +315,7 @@ def _bottom(frame: HeartFrame) -> float:
 def _paint_abdomen(
     canvas: Canvas, a: Anatomy, pose: Pose, heart_bottom: float, rng: np.random.Generator
 ) -> None:
-    """Fat below the domes, liver, stomach with or without gas and contrast, spleen, kidneys, bowel."""
+    """Fat below the domes, liver, stomach (gas, contrast or neither), spleen, kidneys, bowel."""
     t, x = a.tissues, a.midline_x
     width = a.half_width - a.fat_mm - a.wall_mm
     depth = a.half_depth - a.fat_mm - a.wall_mm

@@ -155,7 +155,7 @@ def _lesion_rows(scan: SimulatedScan, name: str) -> list[dict[str, Any]]:
                 "volume_mm3": lesion.volume_mm3,
                 "centre_mm": f"{x:.2f} {y:.2f} {z:.2f}",
                 "peak_hu": peak,
-            }  # fmt: skip
+            }
         )
     return rows
 

@@ -16,7 +16,7 @@ ARTERIES = ("LAD", "LCX", "RCA")
 def unit(vector: Vector | list[float]) -> Vector:
     """A vector of length one."""
     v = np.asarray(vector, float)
-    return v / np.linalg.norm(v)
+    return np.asarray(v / np.linalg.norm(v))
 
 
 @dataclass(frozen=True)
@@ -115,7 +115,7 @@ class CourseVariation:
 
 
 def courses(frame: HeartFrame, variation: CourseVariation) -> dict[str, Vector]:
-    """Centre lines of LM, LAD, LCX, RCA and one diagonal as points (n, 3) in mm, from the ostium on.
+    """Centre lines of LM, LAD, LCX, RCA and one diagonal, (n, 3) in mm, from the ostium on.
 
     The left main leaves the aortic root on the left, the LAD follows the anterior interventricular
     groove to the apex, LCX and RCA run round the atrioventricular groove to either side.

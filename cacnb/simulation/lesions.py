@@ -1,4 +1,4 @@
-"""Calcium of known mass along the arteries and beside them, as points in mm; no voxels, no scanner."""
+"""Calcium of known mass along and beside the arteries, as points in mm; no voxels, no scanner."""
 
 from __future__ import annotations
 
@@ -59,7 +59,9 @@ BURDENS = {
     "nlst": Burden(
         "nlst", 0.70, 3.5, 7.0, 1.15, "heavy smokers: high CAC burden (van Velzen, section 2)"
     ),
-    "locator": Burden("locator", 0.5, 3.5, 8.0, 1.15, "any: the heart's place does not depend on it"),
+    "locator": Burden(
+        "locator", 0.5, 3.5, 8.0, 1.15, "any: the heart's place does not depend on it"
+    ),
 }  # fmt: skip
 
 #: Share of lesions an artery carries: 62, 12 and 28 of 102 in the paper's Table 3A.

@@ -18,7 +18,7 @@ EXCURSION_MM = {
 
 
 def contraction(phase: Vector) -> Vector:
-    """Share of the excursion at a phase of the heart beat (0–1, periodic): 0 at rest, 1 at end systole.
+    """Share of the excursion at a phase of the beat (0–1, periodic): 0 at rest, 1 at end systole.
 
     Contraction to 0.35, relaxation to 0.60, rest until the next beat.
     """

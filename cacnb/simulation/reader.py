@@ -1,4 +1,4 @@
-"""A reader who sees what can be seen: slice labels, painted regions, picked lesions; seeded errors."""
+"""A reader who sees what can be seen: slice labels, painted regions, picked lesions."""
 
 from __future__ import annotations
 
@@ -59,7 +59,10 @@ def contrast_to_noise(calcium: Volume, noise_hu: NDArray[np.float64]) -> NDArray
 def label_slices(
     image: Volume, calcium: Volume, heart: Volume, rng: np.random.Generator
 ) -> NDArray[np.bool_]:
-    """Whether the reader says *containing CAC* of each slice, (z,), by eye and without a threshold."""
+    """Whether the reader says *containing CAC* of each slice, (z,), by eye, without a threshold.
+
+    The reader errs: what lies near the limit of vision is seen on a throw of `rng`.
+    """
     cnr = contrast_to_noise(calcium, local_noise_hu(image, heart))
     certainty = 1 / (1 + np.exp(-(cnr - SEEN_AT_CNR) / READER_SPREAD))
     certainty = np.where(cnr > 0, certainty, 0.0)

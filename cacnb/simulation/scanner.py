@@ -1,4 +1,4 @@
-"""What a scanner makes of a chest: grid, blur, slice profile, motion, noise; it knows no patient."""
+"""What a scanner makes of a chest: blur, slice profile, motion, noise; it knows no patient."""
 
 from __future__ import annotations
 
@@ -37,14 +37,18 @@ CONTRAST_CHANCE, NO_HEART_CHANCE = 0.2, 0.12
 #: Section 2 of the paper: Philips Brilliance Big Bore, and NLST from 29 hospitals. The noise,
 #: blur and table speed are typical of such scans, not from the paper.
 PROTOCOLS = {
-    "rtp": Protocol("rtp", (120.0,), (0.92, 1.37), ((3.0, 3.0),), (1.8, 2.7), (10.0, 20.0), 0.50, 40.0),
+    "rtp": Protocol(
+        "rtp", (120.0,), (0.92, 1.37), ((3.0, 3.0),), (1.8, 2.7), (10.0, 20.0), 0.50, 40.0
+    ),
     "nlst": Protocol(
         "nlst", (120.0, 120.0, 140.0), (0.49, 0.98),
-        ((1.0, 0.6), (1.25, 1.25), (2.0, 1.5), (2.0, 2.0), (2.5, 2.5)), (1.1, 1.9), (18.0, 45.0), 0.50, 35.0,
+        ((1.0, 0.6), (1.25, 1.25), (2.0, 1.5), (2.0, 2.0), (2.5, 2.5)),
+        (1.1, 1.9), (18.0, 45.0), 0.50, 35.0,
     ),
     # Coarse scans of widely varied people, cut anywhere: what the heart network learns place from.
     "locator": Protocol(
-        "locator", (120.0,), (2.0, 3.4), ((3.0, 3.0), (4.0, 4.0), (5.0, 4.0)), (2.0, 4.0), (4.0, 40.0), 0.50, 40.0,
+        "locator", (120.0,), (2.0, 3.4), ((3.0, 3.0), (4.0, 4.0), (5.0, 4.0)),
+        (2.0, 4.0), (4.0, 40.0), 0.50, 40.0,
     ),
 }  # fmt: skip
 
@@ -95,7 +99,7 @@ def render_calcium(
     out = np.zeros(grid.shape, np.float32)
     scale = hu_mm3_per_mg(settings.kvp)
     z_mm, y_mm, x_mm = (grid.axis_mm(i) for i in range(3))
-    dz, dy, dx = grid.spacing_mm
+    _, dy, dx = grid.spacing_mm
     half = settings.thickness_mm / 2
     for piece in deposits:
         inward = heart.frame.centre - piece.centre
@@ -116,7 +120,8 @@ def render_calcium(
             wy = _share(y_mm[ys], moved[:, 1:2], sigma, dy / 2)
             wx = _share(x_mm[xs], moved[:, 2:3], sigma, dx / 2)
             mass = piece.mass_mg * scale / (samples * settings.thickness_mm * dy * dx)
-            out[k, ys, xs] += (mass * wz[:, None] * wy).T.astype(np.float32) @ wx.astype(np.float32)
+            rows = (mass * wz[:, None] * wy).T.astype(np.float32)
+            out[k, ys, xs] += rows @ wx.astype(np.float32)
     return out
 
 
@@ -126,7 +131,7 @@ def _share(centres: Vector, at: Vector, sigma: float, half: float) -> Vector:
 
 
 def blur(image: NDArray[np.float32], settings: Settings, edge_mm: float) -> NDArray[np.float32]:
-    """Blur an image in-plane to the scanner's point spread, less what soft edges already blurred."""
+    """Blur an image in-plane to the scanner's point spread, less the blur that soft edges have."""
     sigma_mm = max(settings.blur_mm**2 - edge_mm**2 / 12, 0.0) ** 0.5
     if sigma_mm == 0:
         return image

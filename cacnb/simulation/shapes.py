@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 Array = NDArray[np.float32]
 Vector = NDArray[np.float64]
+Point = Sequence[float] | Vector
 
 
 class Shape(Protocol):
@@ -29,7 +30,7 @@ class Shape(Protocol):
 class Ellipsoid:
     """An ellipsoid: centre (z, y, x) in mm, radii in mm along the rows of `axes`."""
 
-    centre: Sequence[float]
+    centre: Point
     radii: Sequence[float]
     axes: Vector | None = None
 
@@ -47,7 +48,7 @@ class Ellipsoid:
             local = (z, y, x)
         else:
             a = self.axes.astype(np.float32)
-            local = tuple(a[i, 0] * z + a[i, 1] * y + a[i, 2] * x for i in range(3))  # type: ignore[assignment]
+            local = tuple(a[i, 0] * z + a[i, 1] * y + a[i, 2] * x for i in range(3))
         inverse = [np.float32(1 / r) for r in self.radii]
         k2 = sum((p * i) ** 2 for p, i in zip(local, inverse, strict=True))
         g2 = sum((p * i * i) ** 2 for p, i in zip(local, inverse, strict=True))
@@ -59,8 +60,8 @@ class Ellipsoid:
 class Capsule:
     """A rounded tube piece between two points (z, y, x) in mm, with one radius in mm."""
 
-    start: Sequence[float]
-    end: Sequence[float]
+    start: Point
+    end: Point
     radius: float
 
     def bounds(self) -> tuple[Vector, Vector]:
@@ -147,7 +148,7 @@ class Canvas:
         """Share of each voxel in the window that the solid covers, 0–1."""
         z, y, x = (axis[w] for axis, w in zip(self.axes, window, strict=True))
         d = shape.distance(z[:, None, None], y[None, :, None], x[None, None, :])
-        return np.clip(np.float32(0.5) - d / self.edge_mm, 0, 1)
+        return np.asarray(np.clip(np.float32(0.5) - d / self.edge_mm, 0, 1))
 
     def paint(self, shape: Shape, value: float | Array) -> None:
         """Blend a solid of one value (or a field on the whole grid) over what stands there."""
