@@ -10,7 +10,6 @@ from pathlib import Path
 from typing import Any
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
-from markupsafe import Markup
 
 from cacnb import RESEARCH_ONLY, __version__
 from cacnb.errors import UsageError
@@ -152,25 +151,25 @@ def _environment() -> Environment:
         lstrip_blocks=True,
     )
     environment.filters |= {
-        "number": _number,
-        "percent": _percent,
+        "exact": _exact,
         "png": _data_uri,
         "risk": _risk,
+        "rounded": _rounded,
     }
+    environment.tests |= {"finite": _finite}
     return environment
 
 
-def _number(value: float | None, digits: int = 1) -> Markup:
-    """A number as people read it, with all its digits for machines; a dash where there is none."""
-    if value is None or not math.isfinite(value):
-        return Markup('<span class="nothing">{}</span>').format(NOTHING)
-    text = f"{value:.{digits}f}".replace("-", "−")
-    return Markup('<data value="{}">{}</data>').format(repr(float(value)), text)
+def _finite(value: float | None) -> bool:
+    return value is not None and math.isfinite(value)
 
 
-def _percent(share: float | None, digits: int = 0) -> Markup:
-    number = _number(None if share is None else 100 * share, digits)
-    return number if share is None or not math.isfinite(share) else number + Markup(" %")
+def _rounded(value: float, digits: int) -> str:
+    return f"{value:.{digits}f}".replace("-", "−")
+
+
+def _exact(value: float) -> str:
+    return repr(float(value))
 
 
 def _data_uri(png: bytes) -> str:

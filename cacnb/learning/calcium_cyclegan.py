@@ -138,6 +138,8 @@ class CalciumCycleGan(Learner):
         )
         both = both.contiguous(memory_format=torch.channels_last)
         cac, no_cac = both[:n], both[n:]
+        if iteration <= plan.warm_up:
+            return self._warm_up(no_cac, iteration)
         for parameter in self._critics:
             parameter.requires_grad_(False)
         # Both domains in one batch: the map of the source domain, and of the target (identity).
@@ -174,6 +176,16 @@ class CalciumCycleGan(Learner):
             "identity": float(identity.detach()), "sparsity": float(sparsity.detach()),
             "critic": critic, "inserted": float(inserted.detach()),
         }  # fmt: skip
+
+    def _warm_up(self, no_cac: Tensor, iteration: int) -> dict[str, float]:
+        """The remover alone, on lesions drawn into images without CAC: a start for the CycleGAN."""
+        drawn = draw_lesions(no_cac, self.generator)
+        loss = inserted_loss(self.remover((no_cac + drawn).clamp(max=1.0)), drawn)
+        self.optimisers["generators"].zero_grad(set_to_none=True)
+        loss.backward()  # type: ignore[no-untyped-call]
+        self.optimisers["generators"].step()
+        self._follow(iteration)
+        return {"inserted": float(loss.detach())}
 
     def _train_critics(
         self, cac: Tensor, no_cac: Tensor, fake_cac: Tensor, fake_no_cac: Tensor

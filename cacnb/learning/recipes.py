@@ -83,8 +83,9 @@ class DecompositionRecipe(Recipe):
     """The adjusted CycleGAN (sections 3 and 5): λ 10, α 10, β 0.001, Adam 1e-4, batches of 4.
 
     `inserted_weight` adds lesions of known map, drawn into half of the slices without CAC, which
-    the remover has to find. The values from `adversarial` on are departures from the paper that a
-    small network needs (PAPER.md); their defaults are the paper's.
+    the remover has to find; in the first `warm_up` iterations it learns from them alone. The values
+    from `adversarial` on are departures from the paper that a small network needs (PAPER.md); their
+    defaults are the paper's.
     """
 
     iterations: int = 375_000
@@ -103,6 +104,7 @@ class DecompositionRecipe(Recipe):
     average_decay: float = 0.0
     critic_rate: float = 1e-4
     inserted_weight: float = 0.0
+    warm_up: int = 0
     anneal: bool = False
 
 
@@ -116,12 +118,11 @@ DEMO_SLICES = SliceRecipe(
     network=NetworkShape(width=12, blocks=3), store_px=160, crop_px=136,
 )  # fmt: skip
 DEMO_DECOMPOSITION = DecompositionRecipe(
-    name="demo", iterations=2200, learning_rate=6e-4, critic_rate=3e-4, save_every=100,
+    name="demo", iterations=1900, learning_rate=8e-4, critic_rate=3e-4, save_every=100,
     network=NetworkShape(width=12, blocks=3), critic=NetworkShape(width=16, blocks=2),
     store_px=160, crop_px=128, adversarial="least_squares", map_start=EMPTY_START,
     average_decay=0.998,
-    inserted_weight=1.0,
-    anneal=True,
+    inserted_weight=1.0, warm_up=700, anneal=True,
 )  # fmt: skip
 
 RECIPES: dict[str, dict[str, Recipe]] = {

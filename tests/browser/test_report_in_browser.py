@@ -2,6 +2,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+
 from cacnb.ct.verdict import Reason
 from cacnb.ct.volume import Volume
 from cacnb.export.report import write_report
@@ -123,7 +124,7 @@ def test_text_stands_out_from_its_ground(opened):
     faint = opened.evaluate(
         """() => {
           const part = c => (c /= 255) <= 0.03928 ? c / 12.92 : ((c + 0.055) / 1.055) ** 2.4;
-          const light = rgb => 0.2126 * part(rgb[0]) + 0.7152 * part(rgb[1]) + 0.0722 * part(rgb[2]);
+          const light = ([r, g, b]) => 0.2126 * part(r) + 0.7152 * part(g) + 0.0722 * part(b);
           const numbers = css => css.match(/[\\d.]+/g).map(Number);
           const ground = e => {
             for (; e; e = e.parentElement) {

@@ -3,6 +3,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+
 from cacnb.ct.verdict import Reason
 from cacnb.ct.volume import Volume
 from cacnb.scoring.clinical import score_clinically

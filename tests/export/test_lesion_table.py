@@ -1,5 +1,6 @@
 import pandas as pd
 import pytest
+
 from cacnb.errors import InputError
 from cacnb.export.lesion_table import heaviest_lesions, write_lesions_csv
 from cacnb.scoring.proposed import PROPOSED_COLUMNS

@@ -6,10 +6,11 @@ from html.parser import HTMLParser
 
 import numpy as np
 import pytest
+from PIL import Image
+
 from cacnb import RESEARCH_ONLY, __version__
 from cacnb.errors import InputError, UsageError
 from cacnb.export.report import LESIONS_SHOWN, write_report
-from PIL import Image
 
 DATA_URI = re.compile(r"data:image/png;base64,([A-Za-z0-9+/=]+)")
 

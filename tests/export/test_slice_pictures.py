@@ -3,9 +3,10 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+from PIL import Image
+
 from cacnb.export.slice_pictures import SLICES_SHOWN, slice_pictures, slices_that_matter
 from cacnb.export.strip import CLINICAL_RGB, GAP_PX, INSET_PX, PANEL_PX, map_colour
-from PIL import Image
 
 
 def panels(png):

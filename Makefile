@@ -1,0 +1,66 @@
+# Every target works in .venv, which is built on first use and again when pyproject.toml or
+# constraints.txt change.
+
+PYTHON ?= python3
+BIN := .venv/bin
+CHROMIUM := /usr/bin/chromium
+
+export PIP_DISABLE_PIP_VERSION_CHECK := 1
+export PIP_ROOT_USER_ACTION := ignore
+
+.DEFAULT_GOAL := help
+.PHONY: help demo test test-fast check bench demo-weights chromium clean
+
+help: ## list the targets
+	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/\1|\2/p' $(MAKEFILE_LIST) \
+	  | while IFS='|' read -r target says; do printf '  make %-14s %s\n' "$$target" "$$says"; done
+
+demo: .venv/runtime ## score the embedded demo study and write out/demo/report.html
+	$(BIN)/cacnb demo --out out/demo
+
+test: .venv/dev chromium check ## check everything and run every test
+	$(BIN)/python -m pytest -q -rs
+
+test-fast: .venv/dev ## run the tests that take seconds and need no browser
+	$(BIN)/python -m pytest -q -m "not slow and not browser"
+
+check: .venv/dev ## check format, lint, types and the import contract
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+bench: .venv/runtime ## run every benchmark
+	@set -e; for benchmark in benchmarks/*.py; do $(BIN)/python "$$benchmark"; done
+
+demo-weights: .venv/runtime ## train the demo weights anew (long)
+	$(BIN)/python -m cacnb.demo_weights
+
+clean: ## remove all that these targets made
+	rm -rf .venv out build dist cacnb.egg-info .mypy_cache .ruff_cache .import_linter_cache .hypothesis
+	find cacnb tests benchmarks -name __pycache__ -prune -exec rm -rf {} +
+
+chromium:
+	@if [ -x $(CHROMIUM) ]; then exit 0; fi; \
+	if [ "$$(id -u)" = 0 ] && command -v apt-get > /dev/null; then \
+	  echo "Installing Chromium for the browser tests"; \
+	  apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -y -qq \
+	    --no-install-recommends chromium fonts-liberation > /dev/null || true; \
+	fi; \
+	[ -x $(CHROMIUM) ] || echo "No Chromium at $(CHROMIUM): browser tests will be skipped"
+
+$(BIN)/python:
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { \
+	  echo "cacnb needs Python 3.11 or later: make PYTHON=python3.11"; exit 1; }
+	$(PYTHON) -m venv .venv || { rm -rf .venv; exit 1; }
+
+# `dev` holds the runtime too: a demo after a test installs nothing.
+.venv/runtime: pyproject.toml constraints.txt | $(BIN)/python
+	@echo "Installing cacnb into .venv: a few minutes the first time"
+	@$(BIN)/python -m pip install -qq -c constraints.txt -e .
+	@touch $@
+
+.venv/dev: pyproject.toml constraints.txt | $(BIN)/python
+	@echo "Installing cacnb and its tools into .venv: a few minutes the first time"
+	@$(BIN)/python -m pip install -qq -c constraints.txt -e '.[dev]'
+	@touch .venv/runtime $@
