@@ -1,0 +1,147 @@
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import torch
+from torch import Tensor, nn
+
+from cacnb.learning.calcium_cyclegan import (
+    CalciumCycleGan,
+    adversarial_loss,
+    cac_map_hu,
+    cycle_loss,
+    map_loss,
+)
+
+from .conftest import TINY_DECOMPOSITION, TINY_DEPARTED, start_decomposition
+
+CPU = torch.device("cpu")
+
+
+class Excess(nn.Module):
+    """What lies above 50 HU is calcium."""
+
+    def forward(self, slices: Tensor) -> Tensor:
+        return (slices - 0.1).clamp(min=0)
+
+
+def responses(*images: tuple[float, ...]) -> Tensor:
+    return torch.tensor(images)[:, None, None, :]
+
+
+def test_equation_2_is_the_log_loss_of_the_averaged_responses() -> None:
+    found = responses((-1.0, 3.0), (0.0, 0.0))
+    real = adversarial_loss(found, real=True, kind="log")
+    fake = adversarial_loss(found, real=False, kind="log")
+    assert float(real) == pytest.approx((0.3132617 + 0.6931472) / 2)
+    assert float(fake) == pytest.approx((1.3132617 + 0.6931472) / 2)
+
+
+def test_the_log_loss_stays_finite_for_a_critic_that_is_sure() -> None:
+    sure = responses((200.0, 200.0))
+    assert float(adversarial_loss(sure, real=False, kind="log")) == pytest.approx(200.0)
+    assert float(adversarial_loss(sure, real=True, kind="log")) == pytest.approx(0.0)
+
+
+def test_least_squares_looks_at_every_response() -> None:
+    found = responses((-1.0, 3.0), (0.0, 1.0))
+    real = adversarial_loss(found, real=True, kind="least_squares")
+    fake = adversarial_loss(found, real=False, kind="least_squares")
+    assert float(real) == pytest.approx((4 + 4 + 1 + 0) / 4)
+    assert float(fake) == pytest.approx((1 + 9 + 0 + 1) / 4)
+
+
+def test_equation_3_is_the_mean_distance_from_there_and_back() -> None:
+    image, again = torch.tensor([0.1, 0.5, 0.9]), torch.tensor([0.2, 0.3, 0.9])
+    assert float(cycle_loss(again, image)) == pytest.approx((0.1 + 0.2) / 3)
+    assert float(cycle_loss(image, image)) == 0
+
+
+def test_equations_4_and_5_are_the_mean_of_the_map() -> None:
+    assert float(map_loss(torch.tensor([0.0, 0.2, -0.1, 0.5]))) == pytest.approx(0.2)
+
+
+def test_the_loss_terms_are_those_of_the_translations() -> None:
+    """Recomputed from the generators and critics as they were before the step."""
+    plan = replace(TINY_DECOMPOSITION, turn_deg=0.0, crop_px=40)
+    learner = CalciumCycleGan(plan)
+    image = torch.full((2, 1, 40, 40), 0.3)
+    cac, clear = image.clone(), image / 2
+    twin = CalciumCycleGan(plan)
+    twin_steps = (twin.remover, twin.synthesiser, twin.critic_cac, twin.critic_no_cac)
+    remove, add, critic_cac, critic_clear = (network.train() for network in twin_steps)
+    both = torch.cat([cac, clear])
+    removed, removed_clear = remove(both).split(2)
+    added, added_cac = add(torch.cat([clear, cac])).split(2)
+    fake_clear, fake_cac = cac - removed, clear + added
+    want = {
+        "cycle": (fake_clear + add(fake_clear) - cac).abs().mean()
+        + (fake_cac - remove(fake_cac) - clear).abs().mean(),
+        "identity": removed_clear.mean() + added_cac.mean(),
+        "sparsity": removed.mean() + added.mean(),
+        "adversarial": nn.functional.softplus(-critic_clear(fake_clear).mean((1, 2, 3))).mean()
+        + nn.functional.softplus(-critic_cac(fake_cac).mean((1, 2, 3))).mean(),
+    }
+    found = learner.step(cac, clear, 1)
+    for term, value in want.items():
+        assert found[term] == pytest.approx(float(value.detach()), rel=1e-4), term
+
+
+def test_a_step_trains_both_generators_and_both_critics() -> None:
+    learner, sampler = start_decomposition()
+    before = {
+        name: [p.detach().clone() for p in network.parameters()]
+        for name, network in learner.networks.items()
+    }
+    learner.step(*sampler.draw(), 1)
+    for name, network in learner.networks.items():
+        changed = [
+            not torch.equal(p, old)
+            for p, old in zip(network.parameters(), before[name], strict=True)
+        ]
+        assert all(changed), name
+
+
+def test_without_averaging_the_trained_network_is_the_remover_itself() -> None:
+    learner, sampler = start_decomposition()
+    learner.step(*sampler.draw(), 1)
+    slices = torch.rand(2, 1, 32, 32)
+    remover = learner.networks["remover"].eval()
+    torch.testing.assert_close(learner.trained().eval()(slices), remover(slices))
+
+
+def test_an_averaged_remover_lags_behind_the_trained_one() -> None:
+    learner, sampler = start_decomposition(TINY_DEPARTED)
+    for iteration in (1, 2, 3):
+        learner.step(*sampler.draw(), iteration)
+    mean, now = (
+        torch.cat([p.detach().flatten() for p in network.parameters()])
+        for network in (learner.trained(), learner.networks["remover"])
+    )
+    assert not torch.allclose(mean, now, atol=1e-6)
+    assert not any(p.requires_grad for p in learner.trained().parameters())
+
+
+@pytest.mark.parametrize(("anneal", "falls"), [(False, False), (True, True)])
+def test_the_papers_learning_rate_stays_and_an_annealed_one_falls(
+    anneal: bool, falls: bool
+) -> None:
+    learner, sampler = start_decomposition(replace(TINY_DECOMPOSITION, anneal=anneal))
+    learner.step(*sampler.draw(), learner.recipe.iterations)
+    for optimiser in learner.optimisers.values():
+        assert (optimiser.param_groups[0]["lr"] < 1e-4) is falls
+
+
+def test_a_map_is_in_hu_and_the_size_of_a_batch_changes_nothing() -> None:
+    hu = np.zeros((5, 8, 8), np.int16)
+    hu[0, 1, 1], hu[4, 2, 2] = 250, 2000
+    one, all_ = (cac_map_hu(Excess(), hu, CPU, batch=b) for b in (2, 8))
+    np.testing.assert_array_equal(one, all_)
+    assert one.dtype == np.float32
+    assert one[0, 1, 1] == pytest.approx(200.0, rel=1e-5)
+    assert one[4, 2, 2] == pytest.approx(900.0, rel=1e-5)
+    assert np.count_nonzero(one) == 2
+
+
+def test_a_heart_without_slices_has_an_empty_map() -> None:
+    assert cac_map_hu(Excess(), np.zeros((0, 8, 8)), CPU).shape == (0, 8, 8)
