@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
+from rich.box import SIMPLE
 from rich.console import Console
 from rich.table import Table
 
@@ -27,7 +28,7 @@ app = typer.Typer(
     add_completion=False,
 )
 messages = Console(stderr=True, highlight=False)
-output = Console(highlight=False, soft_wrap=True)
+output = Console(highlight=False, width=None if sys.stdout.isatty() else 140)
 
 Json = Annotated[bool, typer.Option("--json", help="One JSON object on standard output.")]
 Out = Annotated[Path | None, typer.Option("--out", help="Folder for results; made if missing.")]
@@ -224,8 +225,10 @@ def clinical(
     if as_json:
         _print_json(found)
         return
-    _print_rows(f"Convention: {convention}", [{k: v for k, v in found.items() if k != "lesions"}])
-    _print_rows("Lesions", found["lesions"])
+    lesions = found.pop("lesions")
+    _print_facts(found)
+    if lesions:
+        _print_rows("Lesions", [{k: row[k] for k in LESION_COLUMNS} for row in lesions])
     output.print(RESEARCH_ONLY)
 
 
@@ -265,6 +268,9 @@ def train(
         int | None, typer.Option("--iterations", help="Fewer or more than the recipe's.")
     ] = None,
     seed: Annotated[int | None, typer.Option("--seed", help="Another seed.")] = None,
+    start: Annotated[
+        Path | None, typer.Option("--start", help="slices: a decomposition run to start from.")
+    ] = None,
     resume: Annotated[bool, typer.Option("--resume", help="Go on from the checkpoint.")] = False,
 ) -> None:
     """Train one network on a study; every loss is appended to steps.jsonl in the run's folder.
@@ -286,7 +292,7 @@ def train(
         plan = replace(plan, seed=seed)
     last: Step | None = None
     with _progress(f"training {stage}") as tell:
-        for step in train_stage(stage, plan, study, Run(out, resume)):
+        for step in train_stage(stage, plan, study, Run(out, resume), start=start):
             losses = "  ".join(f"{k} {v:.4f}" for k, v in step.losses.items())
             tell(step.iteration, step.of, losses)
             last = step
@@ -362,17 +368,35 @@ def _print_json(value: Any) -> None:
 def _print_rows(title: str, rows: list[dict[str, Any]]) -> None:
     """A table on standard output; columns are the keys of all rows."""
     keys = list(dict.fromkeys(key for row in rows for key in row))
-    table = Table(title=title, title_justify="left")
+    table = Table(title=title, title_justify="left", box=SIMPLE, pad_edge=False)
     for key in keys:
-        table.add_column(key, overflow="fold")
+        table.add_column(key.replace("_", " "), overflow="fold")
     for row in rows:
         table.add_row(*(_cell(row.get(key)) for key in keys))
     output.print(table)
 
 
+#: What the terminal shows of a lesion; the JSON has all of it.
+LESION_COLUMNS = (
+    "lesion", "agatston", "volume_mm3", "pseudo_mass_hu_mm3", "peak_hu", "area_mm2", "z_mm",
+)  # fmt: skip
+
+
+def _print_facts(facts: dict[str, Any]) -> None:
+    """Names and values under each other on standard output."""
+    width = max(map(len, facts))
+    for name, value in facts.items():
+        if value is None:
+            continue
+        output.print(f"{name.replace('_', ' '):{width}}  {_cell(value)}", markup=False)
+
+
 def _cell(value: Any) -> str:
     if isinstance(value, float):
-        return f"{value:.3g}" if abs(value) < 100 else f"{value:.0f}"
+        digits = 0 if abs(value) >= 10_000 else 1
+        return f"{value:.3g}" if abs(value) < 100 else f"{value:.{digits}f}"
+    if isinstance(value, list | tuple):
+        return " … ".join(_cell(v) for v in value)
     return "" if value is None else str(value)
 
 

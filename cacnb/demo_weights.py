@@ -21,6 +21,7 @@ from cacnb.ct.grids import crop_heart, resample, resample_onto
 from cacnb.ct.heart import centre_of_mass_mm
 from cacnb.ct.reading import read_mask, read_scan
 from cacnb.ct.volume import Volume
+from cacnb.evaluation import evaluate_study
 from cacnb.files import write_atomically
 from cacnb.learning.batches import SliceSampler
 from cacnb.learning.calcium_cyclegan import CalciumCycleGan, cac_map_hu
@@ -29,7 +30,8 @@ from cacnb.learning.loop import CHECKPOINT, Learner, Run, load_checkpoint
 from cacnb.learning.recipes import RECIPES, DecompositionRecipe, HeartRecipe, SliceRecipe
 from cacnb.learning.slice_classifier import SliceLearner, probability_of_cac
 from cacnb.learning.weights import Weights, load_weights, save_weights
-from cacnb.pipeline import SLICE_SPACING_MM, segment_heart
+from cacnb.pipeline import SLICE_SPACING_MM, score_scan, segment_heart
+from cacnb.results import named_scans, write_results
 from cacnb.scoring.artery_atlas import ArteryAtlas, HeartExtent
 from cacnb.scoring.cac_map import clean_map
 from cacnb.scoring.proposed import score_map
@@ -49,13 +51,16 @@ COHORTS = {
 }
 
 #: Which cohorts each stage learns from.
-STAGE_COHORTS = {"heart": ("locator",), "slices": ("rtp", "nlst"), "decomposition": ("rtp", "nlst")}
+STAGE_COHORTS = {"heart": ("locator",), "decomposition": ("rtp", "nlst"), "slices": ("rtp", "nlst")}
 
 #: Thresholds tried on the validation scans: slice probability, least map value in HU, least lesion
 #: mass in HU·mm³.
 SLICE_PROBABILITIES = (0.3, 0.5, 0.7, 0.8, 0.9, 0.95, 0.98)
 SMALLEST_MAP_HU = (5.0, 10.0, 20.0, 30.0)
 SMALLEST_MASS_HU_MM3 = (0.0, 200.0, 500.0, 1000.0)
+
+#: People for the card's last figures: no training and no threshold saw them.
+HELD_OUT = StudyPlan(pairs=20, seed=900, protocol="rtp")
 
 #: What the validation scans choose.
 THRESHOLDS = ("slice_probability", "smallest_map_hu", "smallest_lesion_mass_hu_mm3")
@@ -88,10 +93,74 @@ def build(work: Path, target: Path) -> dict[str, Any]:
                 console.print(f"{name}: {scan} ({done} of {len(plan.scans())})")
     for stage, cohorts in STAGE_COHORTS.items():
         run = Run(work / "runs" / stage, resume=True)
-        for step in train_stage(stage, RECIPES[stage]["demo"], [work / c for c in cohorts], run):
+        start = work / "runs" / "decomposition" if stage == "slices" else None
+        studies = [work / cohort for cohort in cohorts]
+        for step in train_stage(stage, RECIPES[stage]["demo"], studies, run, start=start):
             if step.iteration % 100 == 0:
                 console.print(f"{stage}: {step.iteration} of {step.of} {step.losses}")
-    return assemble(work, target)
+    assemble(work, target)
+    return hold_out(work / "held_out", target)
+
+
+def hold_out(study: Path, target: Path) -> dict[str, Any]:
+    """Score people that no training and no threshold saw; their figures complete the card."""
+    for _ in simulate_study(HELD_OUT, study):
+        pass
+    weights = load_weights(str(target))
+    for name, path in named_scans([], study):
+        if not (study / "scores" / f"{name}.json").is_file():
+            write_results(score_scan(path, weights, name=name), study / "scores")
+            console.print(f"scored {name}")
+    card = dict(weights.card)
+    card["held_out"] = {"study": vars(HELD_OUT), **evaluate_study(study)}
+    write_atomically(json.dumps(card, indent=2) + "\n", target / "card.json")
+    write_atomically(card_text(card), target / "README.md")
+    return card
+
+
+def card_text(card: dict[str, Any]) -> str:
+    """The model card for people, from the card for programs."""
+    held_out, files = card["held_out"], card["files"]
+    lines = [
+        f"# Weights `{card['name']}`",
+        "",
+        f"Trained on {card['trained_on']}. Made by `make demo-weights`; torch {card['torch']}.",
+        "",
+        *(f"- {limit}" for limit in card["limits"]),
+        "",
+        "| file | bytes | SHA-256 |",
+        "|---|---|---|",
+        *(f"| {name}.safetensors | {f['bytes']} | `{f['sha256']}` |" for name, f in files.items()),
+        "",
+        "## Training (simulated)",
+        "",
+        *(f"- {name}: {plan}" for name, plan in card["cohorts"].items()),
+        *(f"- recipe of {name}: {f['recipe']}" for name, f in files.items() if "recipe" in f),
+        "",
+        f"Thresholds, chosen on validation people: {card['thresholds']}. "
+        f"Figures there: {card['validation']}.",
+        "",
+        f"## People that no training saw (simulated): {held_out['study']}",
+        "",
+    ]
+    for name in ("detection_per_scan", "reproducibility", "comparison", "truth"):
+        lines += [f"### {name.replace('_', ' ')}", "", *_markdown(held_out[name]), ""]
+    return "\n".join(lines)
+
+
+def _markdown(rows: list[dict[str, Any]]) -> list[str]:
+    """Rows as a Markdown table."""
+    if not rows:
+        return ["(none)"]
+    keys = list(rows[0])
+    body = ["| " + " | ".join(_told(row[key]) for key in keys) + " |" for row in rows]
+    return ["| " + " | ".join(keys) + " |", "|" + "---|" * len(keys), *body]
+
+
+def _told(value: Any) -> str:
+    if isinstance(value, list | tuple):
+        return " … ".join(_told(v) for v in value)
+    return f"{value:.3g}" if isinstance(value, float) else str(value)
 
 
 def assemble(work: Path, target: Path) -> dict[str, Any]:

@@ -26,6 +26,9 @@ ATLAS_SIZE = 40
 #: Share of the arteries' length that the region near them holds.
 REGION_SHARE = 0.95
 
+#: Calcium at less than this share of the region's least density is given to no artery.
+NAMED_SHARE = 0.1
+
 
 @dataclass(frozen=True)
 class HeartExtent:
@@ -93,8 +96,9 @@ class ArteryAtlas:
 
     def artery_of(self, extent: HeartExtent, points_mm: NDArray[np.float64]) -> str | None:
         """The artery most likely at some points (n, 3) in mm; None where none runs near."""
-        total = self._at(extent, points_mm).sum(axis=1)
-        return ATLAS_ARTERIES[int(np.argmax(total))] if total.max() > 0 else None
+        mean = self._at(extent, points_mm).mean(axis=1)
+        near = mean.sum() >= NAMED_SHARE * self.least
+        return ATLAS_ARTERIES[int(np.argmax(mean))] if near else None
 
     def _at(self, extent: HeartExtent, points_mm: NDArray[np.float64]) -> NDArray[np.float32]:
         """Densities (3, n) at points."""

@@ -10,6 +10,8 @@ from cacnb.learning.calcium_cyclegan import (
     adversarial_loss,
     cac_map_hu,
     cycle_loss,
+    draw_lesions,
+    inserted_loss,
     map_loss,
 )
 
@@ -59,6 +61,31 @@ def test_equation_3_is_the_mean_distance_from_there_and_back() -> None:
 
 def test_equations_4_and_5_are_the_mean_of_the_map() -> None:
     assert float(map_loss(torch.tensor([0.0, 0.2, -0.1, 0.5]))) == pytest.approx(0.2)
+
+
+def test_a_map_loses_the_more_the_more_it_misses_of_a_drawn_lesion() -> None:
+    drawn = torch.tensor([0.0, 0.2, 0.4])
+    losses = [float(inserted_loss(share * drawn, drawn)) for share in (1.0, 0.9, 0.5, 0.1)]
+    assert losses == sorted(losses)
+    assert losses[0] == pytest.approx(0.0, abs=1e-4)
+    assert losses[1] > 1e-3
+
+
+def test_calcium_where_no_lesion_was_drawn_is_a_loss() -> None:
+    drawn = torch.tensor([0.0, 0.2])
+    assert float(inserted_loss(torch.tensor([0.1, 0.2]), drawn)) > 0.01
+
+
+def test_lesions_are_drawn_where_fat_meets_muscle_and_nowhere_else() -> None:
+    image = torch.full((6, 1, 64, 64), 0.3)
+    image[..., 20:40, 30:50] = 0.05
+    maps = draw_lesions(image, torch.Generator().manual_seed(0))
+    assert maps.shape == image.shape
+    assert float(maps.min()) >= 0
+    assert float(maps.max()) <= 0.9
+    assert maps.flatten(1).any(dim=1).all()
+    inside = maps[..., 17:43, 27:53].sum() / maps.sum()
+    assert float(inside) > 0.8
 
 
 def test_the_loss_terms_are_those_of_the_translations() -> None:

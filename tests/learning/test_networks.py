@@ -32,7 +32,7 @@ def test_a_map_has_the_slices_shape_and_lies_between_0_and_1(last_bias: float) -
     slices = 20 * torch.randn(2, 1, 32, 40)
     found = MapGenerator(TINY, last_bias=last_bias)(slices)
     assert found.shape == slices.shape
-    assert 0 <= float(found.detach().min())
+    assert float(found.detach().min()) >= 0
     assert float(found.detach().max()) <= 1
 
 
