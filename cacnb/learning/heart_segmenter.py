@@ -62,8 +62,6 @@ def find_heart(
     hu: NDArray[np.generic],
     recipe: HeartRecipe,
     device: torch.device,
-    *,
-    overlap: float = 0.5,
 ) -> NDArray[np.float32]:
     """Heart probability of a scan on the recipe's grid, (z, y, x).
 
@@ -79,17 +77,32 @@ def find_heart(
     ramp = 1 - (torch.arange(size) - (size - 1) / 2).abs() / (size / 2)
     weight = ramp[:, None, None] * ramp[None, :, None] * ramp[None, None, :] + 1e-3
     total, weights = torch.zeros_like(padded), torch.zeros_like(padded)
-    starts = [_starts(n, size, overlap) for n in padded.shape]
+    starts = [
+        [low + start for start in _starts(high - low, size, recipe.overlap)]
+        for low, high in _body(padded, size)
+    ]
     for z, y, x in itertools.product(*starts):
         at = (slice(z, z + size), slice(y, y + size), slice(x, x + size))
-        patch = padded[at]
-        if float(patch.max()) <= -0.999:  # nothing but air
-            weights[at] += weight
-            continue
-        found = torch.sigmoid(network(patch[None, None].to(device)))[0, 1].cpu()
-        total[at] += weight * found
         weights[at] += weight
-    return np.asarray((total / weights)[inner].numpy(), np.float32)
+        patch = padded[at][None, None].to(device)
+        if not (patch > -1.0).any():  # nothing but air
+            continue
+        found = torch.sigmoid(network(patch))[0, 1].cpu()
+        total[at] += weight * found
+    return np.asarray((total / weights.clamp(min=1e-9))[inner].numpy(), np.float32)
+
+
+def _body(image: Tensor, size: int) -> list[tuple[int, int]]:
+    """First and last + 1 voxel along each axis that is not air, at least a patch apart."""
+    where = torch.nonzero(image > -1.0)
+    spans = []
+    for axis, length in enumerate(image.shape):
+        low, high = (0, length)
+        if len(where):
+            low, high = int(where[:, axis].min()), int(where[:, axis].max()) + 1
+        low = max(0, min(low, length - size))
+        spans.append((low, min(length, max(high, low + size))))
+    return spans
 
 
 def _starts(length: int, size: int, overlap: float) -> list[int]:

@@ -50,7 +50,8 @@ class HeartRecipe(Recipe):
     """Heart segmentation (section 5): 1.5 × 1.5 × 3.0 mm, patches of 64³, Dice loss, Adam 1e-3.
 
     `window_hu` is mapped to [−1, 1]; the paper gives none. `vary` is domain randomisation: zoom,
-    contrast, blur and noise of the patches; 0 in the paper.
+    contrast, blur and noise of the patches; 0 in the paper. `overlap` is the share of a patch that
+    the next one covers when a scan is segmented.
     """
 
     iterations: int = 250_000
@@ -60,6 +61,7 @@ class HeartRecipe(Recipe):
     patch: int = 64
     window_hu: tuple[float, float] = (-400.0, 400.0)
     vary: float = 0.0
+    overlap: float = 0.5
 
 
 @dataclass(frozen=True)
@@ -112,6 +114,7 @@ class DecompositionRecipe(Recipe):
 DEMO_HEART = HeartRecipe(
     name="demo", iterations=1600, batch=4, learning_rate=3e-3, save_every=100,
     network=NetworkShape(width=8, blocks=4), spacing_mm=(6.0, 6.0, 6.0), patch=32, vary=1.0,
+    overlap=0.25,
 )  # fmt: skip
 DEMO_SLICES = SliceRecipe(
     name="demo", iterations=1800, batch=12, learning_rate=1e-3, save_every=100,

@@ -65,7 +65,7 @@ def test_overlapping_patches_cover_every_voxel_of_any_scan(
     shape: tuple[int, int, int], overlap: float
 ) -> None:
     hu = np.full(shape, 300.0, np.float32)
-    found = find_heart(BrightIsHeart(), hu, RECIPE, CPU, overlap=overlap)
+    found = find_heart(BrightIsHeart(), hu, replace(RECIPE, overlap=overlap), CPU)
     assert found.shape == shape
     np.testing.assert_allclose(found, 1.0, atol=1e-5)
 

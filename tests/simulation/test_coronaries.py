@@ -1,6 +1,6 @@
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from cacnb.simulation.coronaries import (
@@ -17,6 +17,7 @@ RADII_MM = (69.0, 51.0, 49.0)
 
 
 @given(vector=st.tuples(*[st.floats(-4, 4)] * 3))
+@settings(deadline=None)
 def test_a_rotation_keeps_lengths_and_handedness(vector: tuple[float, float, float]) -> None:
     turn = rotation_matrix(np.asarray(vector))
     np.testing.assert_allclose(turn @ turn.T, np.eye(3), atol=1e-9)
@@ -24,6 +25,7 @@ def test_a_rotation_keeps_lengths_and_handedness(vector: tuple[float, float, flo
 
 
 @given(tilt=SMALL)
+@settings(deadline=None)
 def test_the_apex_of_a_heart_points_left_forward_and_down(
     tilt: tuple[float, float, float],
 ) -> None:
@@ -37,6 +39,7 @@ def test_the_apex_of_a_heart_points_left_forward_and_down(
 
 
 @given(seed=st.integers(0, 10_000))
+@settings(deadline=None)
 def test_the_left_main_forks_into_lad_and_circumflex(seed: int) -> None:
     frame = heart_frame(np.zeros(3), np.zeros(3), RADII_MM)
     arteries = courses(frame, CourseVariation.draw(np.random.default_rng(seed)))
@@ -60,6 +63,7 @@ def test_the_arteries_run_where_they_do_in_the_heart() -> None:
 
 
 @given(share=st.floats(0, 1))
+@settings(deadline=None)
 def test_a_share_of_an_artery_is_that_share_of_its_length(share: float) -> None:
     line = np.array([[0.0, 0, 0], [0, 0, 10], [0, 30, 10]])
     point, direction = along(line, share)

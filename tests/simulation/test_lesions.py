@@ -1,6 +1,6 @@
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from cacnb.simulation.anatomy import REST, Anatomy, pose_heart
@@ -22,6 +22,7 @@ def people(burden: str, count: int = 300) -> list[list[Lesion]]:
 
 
 @given(seed=st.integers(0, 100_000))
+@settings(deadline=None)
 def test_no_calcium_is_lost_when_a_lesion_is_laid_on_the_heart(seed: int) -> None:
     anatomy = Anatomy.draw(seed)
     lesions = draw_lesions(anatomy, BURDENS["nlst"])

@@ -1,6 +1,6 @@
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from cacnb.simulation.motion import EXCURSION_MM, STILL, HeartBeat, contraction
@@ -9,6 +9,7 @@ DOWN, INWARD = np.array([-1.0, 0, 0]), np.array([0, 0, 1.0])
 
 
 @given(phase=st.floats(-3, 3))
+@settings(deadline=None)
 def test_contraction_is_a_share_that_comes_back_with_every_beat(phase: float) -> None:
     share = contraction(np.array([phase, phase + 1.0]))
     assert 0.0 <= share[0] <= 1.0
@@ -54,6 +55,7 @@ def test_a_still_heart_stays_where_it_is() -> None:
 
 
 @given(seed=st.integers(0, 1000))
+@settings(deadline=None)
 def test_a_drawn_heart_beats_between_55_and_90_times_a_minute(seed: int) -> None:
     beat = HeartBeat.draw(np.random.default_rng(seed), rotation_s=0.5, table_mm_s=40.0)
     rate = 60.0 * beat.window / 0.5
