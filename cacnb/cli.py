@@ -248,8 +248,6 @@ def simulate(
     """
     from cacnb.simulation.cohort import StudyPlan, simulate_study
 
-    if field not in ("chest", "heart"):
-        raise UsageError(f"no field of view {field!r}: choose chest or heart")
     plan = StudyPlan(pairs, seed, protocol, field, form)  # type: ignore[arg-type]
     of = len(plan.scans())
     with _progress("simulating") as tell:

@@ -120,7 +120,11 @@ def _begin(learner: Learner, sampler: Sampler, run: Run) -> int:
             raise InputError(
                 "run_exists", f"{run.folder} holds a run: add --resume, or choose another --out"
             )
-        if json.loads(recipe_file.read_text(encoding="utf-8")) != json.loads(text):
+        try:
+            same = json.loads(recipe_file.read_text(encoding="utf-8")) == json.loads(text)
+        except ValueError:
+            same = False
+        if not same:
             raise InputError(
                 "other_recipe",
                 f"{run.folder} was trained with another recipe: choose another --out",
@@ -163,14 +167,24 @@ def save_checkpoint(learner: Learner, sampler: Sampler, iteration: int, path: Pa
 
 
 def load_checkpoint(learner: Learner, sampler: Sampler, path: Path) -> int:
-    """Put a checkpoint's state back; returns its iteration. Nothing is unpickled."""
+    """Put a checkpoint's state back; returns its iteration. Nothing is unpickled.
+
+    Raises
+    ------
+    InputError
+        `bad_checkpoint` where the file is damaged, or is no checkpoint of this learner.
+    """
     try:
-        tensors = load_file(path)
-        metadata = read_metadata(path)
-    except (SafetensorError, OSError) as error:
+        return _put_back(learner, sampler, load_file(path), read_metadata(path))
+    except (SafetensorError, OSError, KeyError, ValueError, RuntimeError) as error:
         raise InputError(
             "bad_checkpoint", f"{path} cannot be opened as a checkpoint: delete it to start anew"
         ) from error
+
+
+def _put_back(
+    learner: Learner, sampler: Sampler, tensors: dict[str, Tensor], metadata: dict[str, str]
+) -> int:
     learner.generator.set_state(tensors["random.torch"])
     for name, network in learner.networks.items():
         prefix = f"network.{name}."

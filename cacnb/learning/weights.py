@@ -81,6 +81,7 @@ def load_weights(name: str = "demo", device: str = "cpu") -> Weights:
         `no_weights`, `bad_weights` where a file is missing, damaged or not the card's, `no_device`.
     """
     folder = weights_folder(name)
+    target = _device(device)
     try:
         card = json.loads((folder / "card.json").read_text(encoding="utf-8"))
         contents = {stage: (folder / f"{stage}.safetensors").read_bytes() for stage in STAGES}
@@ -90,7 +91,6 @@ def load_weights(name: str = "demo", device: str = "cpu") -> Weights:
         heart_plan = HeartRecipe.from_dict(plans["heart"])
         slice_plan = SliceRecipe.from_dict(plans["slices"])
         map_plan = DecompositionRecipe.from_dict(plans["decomposition"])
-        target = torch.device(device)
         networks = [
             _filled(network, contents[stage], target)
             for network, stage in (
@@ -99,13 +99,10 @@ def load_weights(name: str = "demo", device: str = "cpu") -> Weights:
                 (MapGenerator(map_plan.network), "decomposition"),
             )
         ]
-    except (OSError, KeyError, TypeError, ValueError, SafetensorError) as error:
+    except (OSError, KeyError, TypeError, ValueError, RuntimeError, SafetensorError) as error:
+        why = str(error).splitlines()[0]
         raise InputError(
-            "bad_weights", f"the weights {name!r} cannot be used ({error}): install them anew"
-        ) from error
-    except RuntimeError as error:
-        raise InputError(
-            "no_device", f"the device {device!r} cannot be used here: try --device cpu"
+            "bad_weights", f"the weights {name!r} cannot be used ({why}): install them anew"
         ) from error
     digest = hashlib.sha256(b"".join(contents[key] for key in sorted(contents))).hexdigest()
     atlas = {k: v.float().numpy() for k, v in load_tensors(contents["arteries"]).items()}
@@ -143,6 +140,18 @@ def folded(network: nn.Module) -> nn.Module:
                 module[i] = torch.nn.utils.fusion.fuse_conv_bn_eval(conv, norm, transposed)  # type: ignore[type-var]
                 module[i + 1] = nn.Identity()
     return network
+
+
+def _device(name: str) -> torch.device:
+    """A device that holds a tensor, or `no_device`."""
+    try:
+        device = torch.device(name)
+        torch.zeros(1, device=device)
+    except (RuntimeError, AssertionError) as error:  # torch without CUDA asserts
+        raise InputError(
+            "no_device", f"the device {name!r} cannot be used here: try --device cpu"
+        ) from error
+    return device
 
 
 def save_weights(

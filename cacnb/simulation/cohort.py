@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 from collections.abc import Iterator
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
+from multiprocessing import get_context
 from pathlib import Path
 from typing import Any
 
@@ -43,6 +45,10 @@ class StudyPlan:
             raise UsageError(f"--seed is {self.seed}: give a number from 0 on")
         if self.protocol not in PROTOCOLS:
             raise UsageError(f"no protocol {self.protocol!r}: choose {', '.join(PROTOCOLS)}")
+        if self.field_of_view not in ("chest", "heart"):
+            raise UsageError(f"no field of view {self.field_of_view!r}: choose chest or heart")
+        if self.scans_per_person not in (1, 2):
+            raise UsageError(f"{self.scans_per_person} scans a person: choose 1 or 2")
         if self.form not in ("nifti", "dicom"):
             raise UsageError(f"no form {self.form!r}: choose nifti or dicom")
 
@@ -73,7 +79,8 @@ def simulate_study(plan: StudyPlan, out: Path, *, workers: int | None = None) ->
     if count == 1:
         yield from map(_one, jobs)
     else:
-        with ProcessPoolExecutor(count) as pool:
+        # Spawned, not forked: the caller may have threads (torch has).
+        with ProcessPoolExecutor(count, mp_context=get_context("spawn")) as pool:
             yield from pool.map(_one, jobs)
     _write_tables(out)
 
@@ -115,6 +122,7 @@ def _write_image(plan: StudyPlan, scan: SimulatedScan, name: str, out: Path) -> 
     if plan.form == "nifti":
         write_image(scan.image, out / "scans" / f"{name}.nii.gz")
         return f"scans/{name}.nii.gz"
+    shutil.rmtree(out / "scans" / name, ignore_errors=True)  # of a call that was stopped
     write_dicom_series(
         scan.image,
         out / "scans" / name,

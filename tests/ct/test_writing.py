@@ -79,7 +79,7 @@ except InputError as error:
 
 @pytest.mark.parametrize("name", ["series", *(f"a{ending}" for ending in ENDINGS)])
 def test_a_full_disk_leaves_nothing_half_written(tmp_path: Path, name: str) -> None:
-    done = subprocess.run(  # noqa: S603 - our own interpreter, our own script
+    done = subprocess.run(
         [sys.executable, "-c", FULL_DISK, str(tmp_path / name)],
         capture_output=True, text=True, check=True,
     )  # fmt: skip

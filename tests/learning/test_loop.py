@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from safetensors.torch import load_file
+from safetensors.torch import load_file, save_file
 from torch import Tensor
 
 from cacnb.errors import InputError
@@ -247,3 +247,19 @@ def test_the_papers_networks_train_on_a_cpu(stage: str, tmp_path: Path) -> None:
     after: list[Tensor] = [p.detach() for p in learner.trained().parameters()]
     assert all(not torch.equal(a, b) for a, b in zip(before, after, strict=True))
     assert (tmp_path / "run" / CHECKPOINT).stat().st_size > 4 * sum(p.numel() for p in after)
+
+
+def test_a_safetensors_file_that_is_no_checkpoint_is_refused_in_a_line(tmp_path: Path) -> None:
+    interrupted(start_slices, tmp_path, after=3)
+    save_file({"other": torch.zeros(3)}, tmp_path / CHECKPOINT)
+    with pytest.raises(InputError) as refusal:
+        next(train(*start_slices(), Run(tmp_path, resume=True)))
+    assert refusal.value.code == "bad_checkpoint"
+
+
+def test_a_damaged_recipe_is_another_recipe(tmp_path: Path) -> None:
+    interrupted(start_slices, tmp_path, after=3)
+    (tmp_path / "recipe.json").write_text("{", encoding="utf-8")
+    with pytest.raises(InputError) as refusal:
+        next(train(*start_slices(), Run(tmp_path, resume=True)))
+    assert refusal.value.code == "other_recipe"

@@ -182,3 +182,10 @@ def test_a_pickle_called_safetensors_is_refused_and_never_opened(
     (folder / "card.json").write_text(json.dumps(card))
     assert refusal(folder).code == "bad_weights"
     assert not trace.exists()
+
+
+def test_a_card_of_another_width_than_the_file_is_bad_weights(folder: Path) -> None:
+    card = json.loads((folder / "card.json").read_text(encoding="utf-8"))
+    card["files"]["slices"]["recipe"]["network"]["width"] += 4
+    (folder / "card.json").write_text(json.dumps(card), encoding="utf-8")
+    assert refusal(folder).code == "bad_weights"
