@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from rich.console import Console
 
 from cacnb.ct.grids import crop_heart, resample, resample_onto
-from cacnb.ct.heart import centre_of_mass_mm
+from cacnb.ct.heart import centre_of_mass_mm, without_chest_wall
 from cacnb.ct.reading import read_mask, read_scan
 from cacnb.ct.volume import Volume
 from cacnb.evaluation import evaluate_study
@@ -237,6 +237,7 @@ def _look(scan: TrainingScan, weights: Weights, pair: str, visible: bool) -> Val
     truth = read_mask(scan.heart, volume)
     if not heart.array.any():
         return None
+    heart = without_chest_wall(heart, volume)
     dice = 2 * (heart.array & truth.array).sum() / (heart.array.sum() + truth.array.sum())
     centre = centre_of_mass_mm(heart)[1:]
     cut = crop_heart(resample(volume, SLICE_SPACING_MM), centre, weights.slice_recipe.store_px)

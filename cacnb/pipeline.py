@@ -12,7 +12,13 @@ from typing import Any
 import numpy as np
 
 from cacnb.ct.grids import crop_heart, resample, resample_onto, to_scan_grid
-from cacnb.ct.heart import centre_of_mass_mm, clean_heart, great_vessels_contrast, judge_heart
+from cacnb.ct.heart import (
+    centre_of_mass_mm,
+    clean_heart,
+    great_vessels_contrast,
+    judge_heart,
+    without_chest_wall,
+)
 from cacnb.ct.reading import read_mask, read_scan
 from cacnb.ct.verdict import Reason, verdict_of
 from cacnb.ct.volume import Volume
@@ -100,16 +106,18 @@ def score_scan(
         return ScoredScan(path, None, (reason,), clock.told(), about, name=name)
     heart = read_mask(heart_path, volume) if heart_path is not None else None
     with clock.stage("heart"):
-        if heart is None:
-            heart = segment_heart(volume, weights)
+        found = heart is None
+        heart = segment_heart(volume, weights) if heart is None else heart
         against = _judge(volume, heart)
+        if found and verdict_of(against) != "refused":
+            heart = without_chest_wall(heart, volume)
     reasons = (*series.reasons, *against)
     if verdict_of(reasons) == "refused":
         return ScoredScan(path, series.series_uid, reasons, clock.told(), about, name=name)
-    found = score_volume(
+    scored = score_volume(
         volume, heart, weights, options, clock, slice_thickness_mm=series.slice_thickness_mm
     )
-    return ScoredScan(path, series.series_uid, reasons, clock.told(), about, name=name, **found)
+    return ScoredScan(path, series.series_uid, reasons, clock.told(), about, name=name, **scored)
 
 
 def _judge(volume: Volume, heart: Volume) -> tuple[Reason, ...]:

@@ -6,7 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import ndimage
 
-from cacnb.ct.grids import resample
+from cacnb.ct.grids import resample, resample_onto
 from cacnb.ct.verdict import Reason
 from cacnb.ct.volume import Volume
 
@@ -39,6 +39,13 @@ _VESSEL_GRID_MM = 3.0
 LUNG_HU = -500.0
 #: Share of a vessel's core with lung to its left and right in the same slice and row.
 LEAST_SHARE_BETWEEN_LUNGS = 0.5
+
+#: Bone and cartilage after smoothing on a coarse grid; blood and muscle stay below.
+WALL_HU = 110.0
+WALL_GRID_MM = 2.0
+LEAST_WALL_CM3 = 3.0
+#: How far from bone and cartilage a mask is cut back, in mm.
+WALL_MARGIN_MM = 4.0
 
 #: Smoothing of a heart probability before it is cut, σ in mm: one voxel of the heart grid.
 SMOOTHING_MM = 1.5
@@ -142,6 +149,24 @@ def clean_heart(probability: Volume, threshold: float = 0.5) -> Volume:
     for index in np.flatnonzero(mask.any(axis=(1, 2))):  # holes open along z, closed in a slice
         mask[index] = ndimage.binary_fill_holes(mask[index])
     return probability.with_array(mask)
+
+
+def without_chest_wall(heart: Volume, volume: Volume) -> Volume:
+    """A heart mask less ribs, cartilage, sternum and spine, which a coarse mask may reach into.
+
+    Bone and calcified cartilage are one large component above `WALL_HU` once the scan is smoothed;
+    calcium in the heart is small. What is larger than `LEAST_WALL_CM3` is cut out with a margin.
+    """
+    smooth = resample(volume, (WALL_GRID_MM,) * 3)
+    array = ndimage.gaussian_filter(smooth.array.astype(np.float32), 0.8, truncate=3.0)
+    labels, count = ndimage.label(array >= WALL_HU, np.ones((3, 3, 3)))
+    sizes = np.bincount(labels.ravel(), minlength=count + 1) * WALL_GRID_MM**3 / 1000
+    large = sizes >= LEAST_WALL_CM3
+    large[0] = False
+    reach = round(WALL_MARGIN_MM / WALL_GRID_MM)
+    ball = ndimage.iterate_structure(ndimage.generate_binary_structure(3, 1), reach)
+    wall = resample_onto(smooth.with_array(ndimage.binary_dilation(large[labels], ball)), heart)
+    return heart.with_array(_largest_component(heart.array & ~wall.array))
 
 
 def centre_of_mass_mm(heart: Volume) -> tuple[float, float, float]:

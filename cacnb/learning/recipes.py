@@ -121,11 +121,11 @@ DEMO_SLICES = SliceRecipe(
     network=NetworkShape(width=12, blocks=3), store_px=160, crop_px=136,
 )  # fmt: skip
 DEMO_DECOMPOSITION = DecompositionRecipe(
-    name="demo", iterations=3500, learning_rate=8e-4, critic_rate=3e-4, save_every=100,
+    name="demo", iterations=5600, learning_rate=8e-4, critic_rate=3e-4, save_every=100,
     network=NetworkShape(width=12, blocks=3), critic=NetworkShape(width=16, blocks=2),
     store_px=160, crop_px=128, adversarial="least_squares", map_start=EMPTY_START,
     average_decay=0.998,
-    inserted_weight=1.0, warm_up=2500, anneal=True,
+    inserted_weight=4.0, warm_up=5000, anneal=True,
 )  # fmt: skip
 
 RECIPES: dict[str, dict[str, Recipe]] = {

@@ -4,9 +4,16 @@ import numpy as np
 import pytest
 
 from cacnb.ct.grids import resample_onto
-from cacnb.ct.heart import centre_of_mass_mm, clean_heart, great_vessels_contrast, judge_heart
+from cacnb.ct.heart import (
+    centre_of_mass_mm,
+    clean_heart,
+    great_vessels_contrast,
+    judge_heart,
+    without_chest_wall,
+)
 from cacnb.ct.reading import read_image, read_scan
 from cacnb.ct.volume import Volume
+from cacnb.simulation.scan import Person, simulate_scan
 
 GRID = Volume(np.zeros((60, 80, 90), np.float32), (3.0, 3.0, 3.0), (-90.0, -120.0, -135.0))
 
@@ -149,3 +156,23 @@ def test_the_centre_of_mass_stands_in_patient_millimetres() -> None:
 def test_an_empty_heart_has_no_centre() -> None:
     with pytest.raises(ValueError, match="empty"):
         centre_of_mass_mm(GRID.with_array(np.zeros(GRID.shape, bool)))
+
+
+def test_bone_and_cartilage_are_cut_out_of_a_mask_and_calcium_is_kept() -> None:
+    hu = np.full((40, 60, 60), 40, np.int16)
+    hu[:, 10:14, :] = 250  # a rib that the mask reaches over: 12 cm³
+    hu[20, 40, 40] = 600  # a lesion
+    volume = Volume(hu, (2.0, 2.0, 2.0))
+    mask = np.zeros(hu.shape, bool)
+    mask[5:35, 8:55, 5:55] = True
+    kept = without_chest_wall(volume.with_array(mask), volume).array
+    assert not kept[:, 10:14].any()
+    assert not kept[:, 8:10].any(), "what lies beyond the rib is no heart"
+    assert kept[20, 40, 40]
+    assert kept.sum() > 0.8 * mask[:, 16:].sum()
+
+
+def test_the_cut_leaves_a_simulated_heart_as_it_is() -> None:
+    scan = simulate_scan(Person.draw(704), breath_hold=True, field_of_view="heart")
+    kept = without_chest_wall(scan.heart, scan.image).array
+    assert kept.sum() > 0.95 * scan.heart.array.sum()
