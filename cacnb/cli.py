@@ -266,9 +266,6 @@ def train(
         int | None, typer.Option("--iterations", help="Fewer or more than the recipe's.")
     ] = None,
     seed: Annotated[int | None, typer.Option("--seed", help="Another seed.")] = None,
-    start: Annotated[
-        Path | None, typer.Option("--start", help="slices: a decomposition run to start from.")
-    ] = None,
     resume: Annotated[bool, typer.Option("--resume", help="Go on from the checkpoint.")] = False,
 ) -> None:
     """Train one network on a study; every loss is appended to steps.jsonl in the run's folder.
@@ -290,7 +287,7 @@ def train(
         plan = replace(plan, seed=seed)
     last: Step | None = None
     with _progress(f"training {stage}") as tell:
-        for step in train_stage(stage, plan, study, Run(out, resume), start=start):
+        for step in train_stage(stage, plan, study, Run(out, resume)):
             losses = "  ".join(f"{k} {v:.4f}" for k, v in step.losses.items())
             tell(step.iteration, step.of, losses)
             last = step

@@ -51,7 +51,7 @@ COHORTS = {
 }
 
 #: Which cohorts each stage learns from.
-STAGE_COHORTS = {"heart": ("locator",), "decomposition": ("rtp", "nlst"), "slices": ("rtp", "nlst")}
+STAGE_COHORTS = {"heart": ("locator",), "slices": ("rtp", "nlst"), "decomposition": ("rtp", "nlst")}
 
 #: Thresholds tried on the validation scans: slice probability, least map value in HU, least lesion
 #: mass in HU·mm³.
@@ -93,9 +93,8 @@ def build(work: Path, target: Path) -> dict[str, Any]:
                 console.print(f"{name}: {scan} ({done} of {len(plan.scans())})")
     for stage, cohorts in STAGE_COHORTS.items():
         run = Run(work / "runs" / stage, resume=True)
-        start = work / "runs" / "decomposition" if stage == "slices" else None
         studies = [work / cohort for cohort in cohorts]
-        for step in train_stage(stage, RECIPES[stage]["demo"], studies, run, start=start):
+        for step in train_stage(stage, RECIPES[stage]["demo"], studies, run):
             if step.iteration % 100 == 0:
                 console.print(f"{stage}: {step.iteration} of {step.of} {step.losses}")
     assemble(work, target)

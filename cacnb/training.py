@@ -20,7 +20,7 @@ from cacnb.files import write_atomically
 from cacnb.learning.batches import CLIP_HU, PatchSampler, SliceSampler, SliceStore
 from cacnb.learning.calcium_cyclegan import CalciumCycleGan
 from cacnb.learning.heart_segmenter import HeartLearner
-from cacnb.learning.loop import CHECKPOINT, Learner, Run, Sampler, Step, train
+from cacnb.learning.loop import Learner, Run, Sampler, Step, train
 from cacnb.learning.recipes import DecompositionRecipe, HeartRecipe, Recipe, SliceRecipe
 from cacnb.learning.slice_classifier import SliceLearner
 
@@ -70,23 +70,14 @@ def is_validation(scans: list[TrainingScan]) -> NDArray[np.bool_]:
     return np.array([scan.patient in kept for scan in scans])
 
 
-def train_stage(
-    stage: str, recipe: Recipe, studies: list[Path], run: Run, *, start: Path | None = None
-) -> Iterator[Step]:
-    """Prepare the studies once, then train one network, yielding every step.
-
-    `start` is the folder of a decomposition run whose trunk the slice classifier starts from.
-    """
-    if start is not None and not isinstance(recipe, SliceRecipe):
-        raise UsageError(f"only the slice classifier starts from another run, not {stage}")
+def train_stage(stage: str, recipe: Recipe, studies: list[Path], run: Run) -> Iterator[Step]:
+    """Prepare the studies once, then train one network, yielding every step."""
     learner: Learner
     sampler: Sampler
     if isinstance(recipe, HeartRecipe):
         learner, sampler = HeartLearner(recipe), heart_sampler(recipe, studies)
     elif isinstance(recipe, SliceRecipe):
-        learner = classifier = SliceLearner(recipe)
-        if start is not None:
-            classifier.start_from(start / CHECKPOINT)
+        learner = SliceLearner(recipe)
         sampler = slice_sampler(studies, recipe.store_px, recipe.batch // 2, recipe.seed)
     elif isinstance(recipe, DecompositionRecipe):
         learner = CalciumCycleGan(recipe)

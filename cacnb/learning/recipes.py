@@ -117,7 +117,7 @@ DEMO_HEART = HeartRecipe(
     overlap=0.25,
 )  # fmt: skip
 DEMO_SLICES = SliceRecipe(
-    name="demo", iterations=1800, batch=12, learning_rate=1e-3, save_every=100,
+    name="demo", iterations=4500, batch=12, learning_rate=1e-3, save_every=100,
     network=NetworkShape(width=12, blocks=3), store_px=160, crop_px=136,
 )  # fmt: skip
 DEMO_DECOMPOSITION = DecompositionRecipe(

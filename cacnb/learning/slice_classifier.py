@@ -2,17 +2,12 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from safetensors import SafetensorError
-from safetensors.torch import load_file
 from torch import Tensor, nn
 from torch.nn import functional
 
-from cacnb.errors import InputError
 from cacnb.learning.batches import augment_slices, to_grey
 from cacnb.learning.loop import Learner
 from cacnb.learning.networks import SliceClassifier
@@ -34,33 +29,6 @@ class SliceLearner(Learner):
             "classifier": torch.optim.Adam(self.network.parameters(), lr=recipe.learning_rate)
         }
         self.sizes = recipe.crop_px, recipe.turn_deg
-
-    def start_from(self, checkpoint: Path) -> None:
-        """Take the trunk of a decomposition's remover: it has learned what calcium looks like.
-
-        A departure from the paper, whose two networks are trained apart (PAPER.md).
-
-        Raises
-        ------
-        InputError
-            `bad_checkpoint` where the file is none, or its networks have another shape.
-        """
-        prefix = "network.average.layers."
-        try:
-            tensors = load_file(checkpoint)
-            trunk = {
-                key.removeprefix(prefix): value
-                for key, value in tensors.items()
-                if key.startswith(prefix)
-                and int(key.removeprefix(prefix).split(".")[0]) < len(self.network.trunk)
-            }
-            self.network.trunk.load_state_dict(trunk)
-        except (SafetensorError, OSError, RuntimeError) as error:
-            raise InputError(
-                "bad_checkpoint",
-                f"{checkpoint} is no decomposition checkpoint of this width and depth: "
-                "give the folder of a run of the same recipe",
-            ) from error
 
     def step(self, first: Tensor, second: Tensor, iteration: int) -> dict[str, float]:
         """One batch of slices with CAC and as many without."""

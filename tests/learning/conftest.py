@@ -27,7 +27,7 @@ TINY_DECOMPOSITION = replace(
 #: With everything that departs from the paper.
 TINY_DEPARTED = replace(
     TINY_DECOMPOSITION, name="departed", adversarial="least_squares", map_start=EMPTY_START,
-    average_decay=0.9, anneal=True, inserted_weight=1.0,
+    average_decay=0.9, anneal=True, inserted_weight=1.0, warm_up=2,
 )  # fmt: skip
 
 #: A fresh learner and sampler, as a new process would make them.

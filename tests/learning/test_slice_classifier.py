@@ -1,17 +1,13 @@
 from dataclasses import replace
-from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
 from torch import Tensor, nn
 
-from cacnb.errors import InputError
-from cacnb.learning.loop import CHECKPOINT, Run, train
-from cacnb.learning.networks import NetworkShape
-from cacnb.learning.slice_classifier import SliceLearner, probability_of_cac
+from cacnb.learning.slice_classifier import probability_of_cac
 
-from .conftest import TINY_SLICES, start_decomposition, start_slices
+from .conftest import TINY_SLICES, start_slices
 
 CPU = torch.device("cpu")
 
@@ -56,25 +52,3 @@ def test_the_classifier_learns_to_see_a_bright_spot() -> None:
     steps = [learner.step(*sampler.draw(), i) for i in range(1, 41)]
     assert np.mean([step["cross_entropy"] for step in steps[-10:]]) < 0.4
     assert np.mean([step["accuracy"] for step in steps[-10:]]) > 0.8
-
-
-def test_a_classifier_can_start_from_the_removers_trunk(tmp_path: Path) -> None:
-    remover, sampler = start_decomposition()
-    list(train(remover, sampler, Run(tmp_path)))
-    learner = SliceLearner(TINY_SLICES)
-    head = learner.network.head.weight.detach().clone()
-    learner.start_from(tmp_path / CHECKPOINT)
-    trunk = learner.network.trunk.state_dict()
-    layers = remover.trained().get_submodule("layers").state_dict()
-    assert all(torch.equal(value, layers[key]) for key, value in trunk.items())
-    assert torch.equal(learner.network.head.weight, head)
-
-
-def test_a_classifier_does_not_start_from_another_shape_or_stage(tmp_path: Path) -> None:
-    list(train(*start_decomposition(), Run(tmp_path / "map")))
-    list(train(*start_slices(), Run(tmp_path / "slices")))
-    wide = SliceLearner(replace(TINY_SLICES, network=NetworkShape(8, 1)))
-    for learner, stage in ((wide, "map"), (SliceLearner(TINY_SLICES), "slices")):
-        with pytest.raises(InputError) as refusal:
-            learner.start_from(tmp_path / stage / CHECKPOINT)
-        assert refusal.value.code == "bad_checkpoint"
