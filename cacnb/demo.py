@@ -15,8 +15,9 @@ from cacnb.results import named_scans, read_cohort, write_results
 from cacnb.simulation.cohort import StudyPlan, simulate_study
 from cacnb.simulation.lesions import hu_mm3_per_mg
 
-#: The demo's people: the first six from seed 700 on, as they come. Training saw seeds below 500.
-DEMO_PLAN = StudyPlan(pairs=6, seed=700, protocol="rtp", field_of_view="heart")
+#: The demo's people: the first six in a row from seed 500 on of whom four carry more than 6 mg of
+#: coronary calcium: chosen by their truth, not by any score. Training saw seeds below 500.
+DEMO_PLAN = StudyPlan(pairs=6, seed=557, protocol="rtp", field_of_view="heart")
 
 
 @dataclass
