@@ -11,9 +11,10 @@ from cacnb.evaluation import evaluate_study, score_table
 from cacnb.export.report import write_report
 from cacnb.learning.weights import load_weights
 from cacnb.pipeline import score_scan
-from cacnb.results import named_scans, read_cohort, write_results
+from cacnb.results import named_scans, write_results
 from cacnb.simulation.cohort import StudyPlan, simulate_study
 from cacnb.simulation.lesions import hu_mm3_per_mg
+from cacnb.study.cohort import read_cohort
 
 #: The demo's people: the first six in a row from seed 500 on of whom four carry more than 6 mg of
 #: coronary calcium: chosen by their truth, not by any score. Training saw seeds below 500.

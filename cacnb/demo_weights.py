@@ -17,7 +17,7 @@ import torch
 from numpy.typing import NDArray
 from rich.console import Console
 
-from cacnb.ct.grids import crop_heart, resample, resample_onto
+from cacnb.ct.grids import SLICE_GRID_MM, crop_heart, resample, resample_onto
 from cacnb.ct.heart import centre_of_mass_mm, without_chest_wall
 from cacnb.ct.reading import read_mask, read_scan
 from cacnb.ct.volume import Volume
@@ -30,7 +30,7 @@ from cacnb.learning.loop import CHECKPOINT, Learner, Run, load_checkpoint
 from cacnb.learning.recipes import RECIPES, DecompositionRecipe, HeartRecipe, SliceRecipe
 from cacnb.learning.slice_classifier import SliceLearner, probability_of_cac
 from cacnb.learning.weights import Weights, load_weights, save_weights
-from cacnb.pipeline import SLICE_SPACING_MM, score_scan, segment_heart
+from cacnb.pipeline import score_scan, segment_heart
 from cacnb.results import named_scans, write_results
 from cacnb.scoring.artery_atlas import ArteryAtlas, HeartExtent
 from cacnb.scoring.cac_map import clean_map
@@ -239,7 +239,7 @@ def _look(scan: TrainingScan, weights: Weights, pair: str, visible: bool) -> Val
     heart = without_chest_wall(heart, volume)
     dice = 2 * (heart.array & truth.array).sum() / (heart.array.sum() + truth.array.sum())
     centre = centre_of_mass_mm(heart)[1:]
-    cut = crop_heart(resample(volume, SLICE_SPACING_MM), centre, weights.slice_recipe.store_px)
+    cut = crop_heart(resample(volume, SLICE_GRID_MM), centre, weights.slice_recipe.store_px)
     mask = resample_onto(heart, cut)
     where = np.flatnonzero(mask.array.any(axis=(1, 2)))
     probability = np.zeros(cut.shape[0], np.float32)

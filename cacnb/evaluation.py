@@ -12,7 +12,6 @@ import pandas as pd
 from cacnb.ct.reading import read_mask, read_scan
 from cacnb.errors import InputError
 from cacnb.files import write_atomically
-from cacnb.results import read_cohort
 from cacnb.scoring.clinical import score_clinically
 from cacnb.scoring.conventions import convention
 from cacnb.study.agreement import (
@@ -23,6 +22,7 @@ from cacnb.study.agreement import (
     relative_difference,
     relative_difference_interval,
 )
+from cacnb.study.cohort import read_cohort
 from cacnb.study.detection import count_detections
 
 #: The three methods of the paper's tables; in a simulated study the manual one is the simulated

@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from cacnb.ct.grids import crop_heart, resample, resample_onto, to_scan_grid
+from cacnb.ct.grids import SLICE_GRID_MM, crop_heart, resample, resample_onto, to_scan_grid
 from cacnb.ct.heart import (
     centre_of_mass_mm,
     clean_heart,
@@ -33,10 +33,6 @@ from cacnb.scoring.clinical import score_clinically
 from cacnb.scoring.conventions import convention
 from cacnb.scoring.proposed import score_map
 from cacnb.scoring.scored_scan import STAGES, ScoredScan
-
-#: Grid of the heart slices (section 5): 1.5 mm apart, 1.0 mm in-plane, (z, y, x).
-SLICE_SPACING_MM = (1.5, 1.0, 1.0)
-
 
 #: Grid on which a heart's probability is made a mask, (z, y, x): fine enough, and small.
 HEART_CLEANING_MM = (3.0, 3.0, 3.0)
@@ -151,11 +147,11 @@ def score_volume(
     """Score a volume whose heart is known; returns the fields of a `ScoredScan`."""
     atlas = ArteryAtlas(weights.atlas["density"], float(weights.atlas["least"][0]))
     with clock.stage("slices"):
-        image = resample(volume, (SLICE_SPACING_MM[0], *volume.spacing_mm[1:]))
+        image = resample(volume, (SLICE_GRID_MM[0], *volume.spacing_mm[1:]))
         heart_fine = resample_onto(heart, image)
         centre = centre_of_mass_mm(heart)[1:]
         size = weights.slice_recipe.store_px
-        cut = crop_heart(resample(volume, SLICE_SPACING_MM), centre, size)
+        cut = crop_heart(resample(volume, SLICE_GRID_MM), centre, size)
         in_heart = np.flatnonzero(heart_fine.array.any(axis=(1, 2)))
         probability = np.full(image.shape[0], np.nan, np.float32)
         if options.use_slices:

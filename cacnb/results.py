@@ -5,12 +5,11 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
-import pandas as pd
-
 from cacnb.ct.writing import write_image
 from cacnb.errors import InputError, UsageError
 from cacnb.files import write_atomically
 from cacnb.scoring.scored_scan import ScoredScan
+from cacnb.study.cohort import read_cohort
 
 #: Endings that are not part of a scan's name.
 IMAGE_ENDINGS = (".nii.gz", ".nii", ".nrrd", ".nhdr", ".mha", ".mhd", ".zip")
@@ -43,14 +42,6 @@ def named_scans(paths: list[Path], study: Path | None) -> list[tuple[str, Path]]
             f"{study} has no scan {sorted(missing)[0]!r}: see the scans in its cohort.csv",
         )
     return [(name, path) for name, path in listed if name in wanted]
-
-
-def read_cohort(study: Path) -> pd.DataFrame:
-    """A study's `cohort.csv`; raises InputError `no_study` where there is none."""
-    table = study / "cohort.csv"
-    if not table.is_file():
-        raise InputError("no_study", f"{study} has no cohort.csv: give a study folder")
-    return pd.read_csv(table, dtype={"scan": str, "patient": str, "pair": str, "path": str})
 
 
 def write_results(scan: ScoredScan, folder: Path) -> None:

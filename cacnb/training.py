@@ -11,7 +11,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from cacnb.ct.grids import crop_heart, resample, resample_onto
+from cacnb.ct.grids import SLICE_GRID_MM, crop_heart, resample, resample_onto
 from cacnb.ct.heart import centre_of_mass_mm
 from cacnb.ct.reading import read_mask, read_scan
 from cacnb.ct.volume import Volume
@@ -23,9 +23,7 @@ from cacnb.learning.heart_segmenter import HeartLearner
 from cacnb.learning.loop import Learner, Run, Sampler, Step, train
 from cacnb.learning.recipes import DecompositionRecipe, HeartRecipe, Recipe, SliceRecipe
 from cacnb.learning.slice_classifier import SliceLearner
-
-#: Heart slices (section 5): 1.5 mm apart, 1.0 mm in-plane, (z, y, x).
-SLICE_SPACING_MM = (1.5, 1.0, 1.0)
+from cacnb.study.cohort import read_cohort
 
 #: Every fifth patient is kept for validation: decided by the patient's place in the sorted list.
 VALIDATION_EVERY = 5
@@ -49,10 +47,7 @@ def training_scans(study: Path) -> list[TrainingScan]:
     InputError
         `no_study` where the folder has no cohort, `no_masks` where no scan has a mask.
     """
-    table = study / "cohort.csv"
-    if not table.exists():
-        raise InputError("no_study", f"{study} has no cohort.csv: give a study folder")
-    cohort = pd.read_csv(table, dtype={"scan": str, "patient": str, "path": str})
+    cohort = read_cohort(study)
     scans = [
         TrainingScan(name, patient, study / path, study / "masks" / f"{name}.nii.gz")
         for name, patient, path in cohort[["scan", "patient", "path"]].to_numpy(str).tolist()
@@ -207,7 +202,7 @@ def heart_slices(
     its slices that show the heart, their relative positions (0 … 1), and the scan's own slice that
     lies nearest to each of them.
     """
-    fine = resample(volume, SLICE_SPACING_MM)
+    fine = resample(volume, SLICE_GRID_MM)
     mask = resample_onto(heart, fine)
     centre = centre_of_mass_mm(heart)
     cut = crop_heart(fine, (centre[1], centre[2]), size)
