@@ -126,7 +126,7 @@ def pair_table(scans: pd.DataFrame) -> pd.DataFrame:
     both = both.sort_values(["pair", "breath_hold"])
     first = both.groupby("pair").nth(0).set_index("pair")
     second = both.groupby("pair").nth(1).set_index("pair")
-    return first.join(second, lsuffix="_1", rsuffix="_2")
+    return first.add_suffix("_1").join(second.add_suffix("_2"))
 
 
 def _detection(scans: pd.DataFrame, method: str) -> dict[str, Any]:
