@@ -74,14 +74,20 @@ def simulate_study(plan: StudyPlan, out: Path, *, workers: int | None = None) ->
             "or repeat the call that made it"
         )
     write_atomically(text, plan_file)
-    jobs = [(plan, out, seed, hold) for seed, hold in plan.scans()]
+    jobs = []
+    for seed, hold in plan.scans():
+        name = scan_name(seed, breath_hold=hold)
+        if _record(out, name).exists():
+            yield name
+        else:
+            jobs.append((plan, out, seed, hold))
     count = min(workers or os.cpu_count() or 1, len(jobs))
-    if count == 1:
-        yield from map(_one, jobs)
-    else:
+    if count > 1:
         # Spawned, not forked: the caller may have threads (torch has).
         with ProcessPoolExecutor(count, mp_context=get_context("spawn")) as pool:
             yield from pool.map(_one, jobs)
+    else:
+        yield from map(_one, jobs)
     _write_tables(out)
 
 
@@ -90,12 +96,14 @@ def scan_name(seed: int, *, breath_hold: bool) -> str:
     return f"sim{seed:05d}_{'bh' if breath_hold else 'fb'}"
 
 
+def _record(out: Path, name: str) -> Path:
+    """The file that says a scan is finished, and all that is true of it."""
+    return out / "records" / f"{name}.json"
+
+
 def _one(job: tuple[StudyPlan, Path, int, bool]) -> str:
     plan, out, seed, hold = job
     name = scan_name(seed, breath_hold=hold)
-    record = out / "records" / f"{name}.json"
-    if record.exists():
-        return name
     person = Person.draw(seed, plan.protocol)
     scan = simulate_scan(person, breath_hold=hold, field_of_view=plan.field_of_view)
     path = _write_image(plan, scan, name, out)
@@ -114,7 +122,7 @@ def _one(job: tuple[StudyPlan, Path, int, bool]) -> str:
         "truth": {"scan": name, "mass_mg": scan.mass_mg, "visible": bool(scan.visible.any())},
         "lesions": _lesion_rows(scan, name),
     }  # fmt: skip
-    write_atomically(json.dumps(content), record)
+    write_atomically(json.dumps(content), _record(out, name))
     return name
 
 
