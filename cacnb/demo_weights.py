@@ -31,7 +31,7 @@ from cacnb.learning.loop import CHECKPOINT, Learner, Run, load_checkpoint
 from cacnb.learning.recipes import RECIPES, DecompositionRecipe, HeartRecipe, SliceRecipe
 from cacnb.learning.slice_classifier import SliceLearner, probability_of_cac
 from cacnb.learning.weights import Weights, load_weights, save_weights
-from cacnb.pipeline import score_scan, segment_heart
+from cacnb.pipeline import atlas_of, score_scan, segment_heart
 from cacnb.results import named_scans, write_results
 from cacnb.scoring.artery_atlas import ArteryAtlas, HeartExtent
 from cacnb.scoring.cac_map import clean_map
@@ -243,8 +243,9 @@ def _look(scan: TrainingScan, weights: Weights, pair: str, visible: bool) -> Val
     dice = 2 * (heart.array & truth.array).sum() / (heart.array.sum() + truth.array.sum())
     centre = centre_of_mass_mm(heart)[1:]
     cut = crop_heart(resample(volume, SLICE_GRID_MM), centre, weights.slice_recipe.store_px)
-    mask = resample_onto(heart, cut)
-    where = np.flatnonzero(mask.array.any(axis=(1, 2)))
+    inside = resample_onto(heart, cut)
+    mask = resample_onto(atlas_of(weights).region(heart), cut)
+    where = np.flatnonzero(inside.array.any(axis=(1, 2)))
     probability = np.zeros(cut.shape[0], np.float32)
     probability[where] = probability_of_cac(weights.classifier, cut.array[where], weights.device)
     raw = np.zeros(cut.shape, np.float32)

@@ -44,7 +44,9 @@ class Options:
 
     `slice_threshold`, `smallest_map_hu` and `smallest_lesion_mass_hu_mm3` None take what the
     validation set chose, as the weights' card says. `use_slices` False analyses every heart slice
-    (the ablation of Figure 6). `convention` names the clinical score's rules.
+    (the ablation of Figure 6). `near_arteries` keeps of the map what lies where the atlas says that
+    arteries run, and not valves, aorta and leads; False keeps the whole heart, as the paper does.
+    `convention` names the clinical score's rules.
     """
 
     slice_threshold: float | None = None
@@ -52,6 +54,7 @@ class Options:
     smallest_lesion_mass_hu_mm3: float | None = None
     soft_tissue_floor_hu: float = SOFT_TISSUE_FLOOR_HU
     use_slices: bool = True
+    near_arteries: bool = True
     convention: str = "literature"
 
 
@@ -135,6 +138,11 @@ def segment_heart(volume: Volume, weights: Weights) -> Volume:
     return resample_onto(clean_heart(middle), volume)
 
 
+def atlas_of(weights: Weights) -> ArteryAtlas:
+    """The artery atlas that the weights carry."""
+    return ArteryAtlas(weights.atlas["density"], float(weights.atlas["least"][0]))
+
+
 def score_volume(
     volume: Volume,
     heart: Volume,
@@ -145,7 +153,9 @@ def score_volume(
     slice_thickness_mm: float | None,
 ) -> dict[str, Any]:
     """Score a volume whose heart is known; returns the fields of a `ScoredScan`."""
-    atlas = ArteryAtlas(weights.atlas["density"], float(weights.atlas["least"][0]))
+    atlas = atlas_of(weights)
+    near = atlas.region(heart)
+    scored_region = near if options.near_arteries else heart
     with clock.stage("slices"):
         image = resample(volume, (SLICE_GRID_MM[0], *volume.spacing_mm[1:]))
         heart_fine = resample_onto(heart, image)
@@ -168,7 +178,7 @@ def score_volume(
         cleaned = clean_map(
             cut.with_array(raw),
             cut,
-            resample_onto(heart, cut),
+            resample_onto(scored_region, cut),
             positive,
             soft_tissue_floor_hu=options.soft_tissue_floor_hu,
             smallest_hu=_or(options.smallest_map_hu, weights.threshold("smallest_map_hu")),
@@ -188,7 +198,7 @@ def score_volume(
         )
         clinical = score_clinically(
             volume,
-            atlas.region(heart),
+            near,
             convention(options.convention),
             slice_thickness_mm=slice_thickness_mm,
         )
