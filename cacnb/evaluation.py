@@ -14,6 +14,7 @@ from cacnb.errors import InputError
 from cacnb.files import write_atomically
 from cacnb.scoring.clinical import score_clinically
 from cacnb.scoring.conventions import convention
+from cacnb.simulation.lesions import hu_mm3_per_mg
 from cacnb.study.agreement import (
     bootstrap_interval,
     compare_relative_differences,
@@ -218,7 +219,5 @@ def _truth(scans: pd.DataFrame, method: str) -> dict[str, Any]:
 
 def _physical_mg(mass_hu_mm3: np.ndarray[Any, Any], scans: pd.DataFrame) -> np.ndarray[Any, Any]:
     """Mass in mg by the simulated scanner's own calibration, without fitting anything."""
-    from cacnb.simulation.lesions import hu_mm3_per_mg
-
     per_mg = np.array([hu_mm3_per_mg(float(kvp)) for kvp in scans["kvp"]])
     return np.asarray(mass_hu_mm3 / per_mg)

@@ -3,9 +3,30 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 from cacnb.errors import InputError
+
+
+@contextmanager
+def or_cannot_write(path: Path) -> Iterator[None]:
+    """Turn what a disk refuses inside the block into `cannot_write` for a path.
+
+    Raises
+    ------
+    InputError
+        `cannot_write` where the disk is full or the folder cannot be written.
+    """
+    try:
+        yield
+    except (OSError, RuntimeError) as error:  # ITK raises RuntimeError for a full disk
+        why = getattr(error, "strerror", None) or "the disk refused it"
+        raise InputError(
+            "cannot_write",
+            f"{path} cannot be written ({why}): free space or choose another place",
+        ) from error
 
 
 def write_atomically(content: str | bytes, path: Path) -> None:
@@ -18,7 +39,7 @@ def write_atomically(content: str | bytes, path: Path) -> None:
     """
     data = content.encode("utf-8") if isinstance(content, str) else content
     part = path.with_name(f".{path.name}.{os.getpid()}.part")
-    try:
+    with or_cannot_write(path):
         path.parent.mkdir(parents=True, exist_ok=True)
         try:
             with part.open("wb") as file:
@@ -28,8 +49,3 @@ def write_atomically(content: str | bytes, path: Path) -> None:
             part.replace(path)
         finally:
             part.unlink(missing_ok=True)
-    except OSError as error:
-        raise InputError(
-            "cannot_write",
-            f"{path} cannot be written ({error.strerror}): free space or choose another place",
-        ) from error

@@ -7,6 +7,7 @@ from pathlib import Path
 
 from cacnb.ct.writing import write_image
 from cacnb.errors import InputError, UsageError
+from cacnb.export.lesion_table import write_lesions_csv
 from cacnb.files import write_atomically
 from cacnb.scoring.scored_scan import ScoredScan
 from cacnb.study.cohort import read_cohort
@@ -50,8 +51,7 @@ def write_results(scan: ScoredScan, folder: Path) -> None:
     if scan.proposed is not None and scan.cac_map is not None and scan.heart is not None:
         write_image(scan.cac_map, folder / f"{scan.name}.cac_map.nii.gz")
         write_image(scan.heart, folder / f"{scan.name}.heart.nii.gz")
-        table = scan.proposed.lesions.to_csv(index=False)
-        write_atomically(table, folder / f"{scan.name}.lesions.csv")
+        write_lesions_csv(scan, folder / f"{scan.name}.lesions.csv")
     write_atomically(json.dumps(content, indent=1, allow_nan=False), folder / f"{scan.name}.json")
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -218,8 +217,3 @@ def _save(array: NDArray[np.generic], path: Path) -> None:
     part = path.with_name(f".{path.name}.part.npy")
     np.save(part, array)
     part.replace(path)
-
-
-def describe(run: Path) -> dict[str, object]:
-    """The recipe that a run's folder was trained with."""
-    return dict(json.loads((run / "recipe.json").read_text(encoding="utf-8")))

@@ -5,8 +5,6 @@ from __future__ import annotations
 import gzip
 import os
 import shutil
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
@@ -20,6 +18,7 @@ from cacnb.ct.image_headers import quiet_itk
 from cacnb.ct.nifti import write_nifti
 from cacnb.ct.volume import Volume
 from cacnb.errors import InputError, UsageError
+from cacnb.files import or_cannot_write
 
 WRITABLE_ENDINGS = (".nii.gz", ".nii", ".nrrd", ".mha")
 #: Stored value = HU − intercept: the offset that nearly every scanner writes.
@@ -44,7 +43,7 @@ def write_image(volume: Volume, path: Path) -> None:
         raise UsageError(f"{path.name} was to be written, one of {', '.join(WRITABLE_ENDINGS)} "
                          "was wanted: change the ending")  # fmt: skip
     array = _stored(volume.array)
-    with _or_cannot_write(path):
+    with or_cannot_write(path):
         path.parent.mkdir(parents=True, exist_ok=True)
         part = path.with_name(f".{path.name}.{os.getpid()}.part{ending}")
         try:
@@ -100,7 +99,7 @@ def write_dicom_series(
     common.KVP = _ds(kvp)
     common.SliceThickness = _ds(slice_thickness_mm or volume.spacing_mm[0])
 
-    with _or_cannot_write(folder):
+    with or_cannot_write(folder):
         folder.parent.mkdir(parents=True, exist_ok=True)
         if folder.exists() and any(folder.iterdir()):
             raise InputError(
@@ -209,15 +208,3 @@ def _write_itk(path: Path, array: NDArray[np.generic], volume: Volume) -> None:
     image.SetOrigin(volume.origin_mm[::-1])
     with quiet_itk():
         SimpleITK.WriteImage(image, str(path), useCompression=True)
-
-
-@contextmanager
-def _or_cannot_write(path: Path) -> Iterator[None]:
-    try:
-        yield
-    except (OSError, RuntimeError) as error:  # ITK raises RuntimeError for a full disk
-        why = getattr(error, "strerror", None) or "the disk refused it"
-        raise InputError(
-            "cannot_write",
-            f"{path} cannot be written ({why}): free space or choose another place",
-        ) from error

@@ -9,9 +9,9 @@ import json
 import time
 from abc import ABC, abstractmethod
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Protocol
 
 import numpy as np
 import torch
@@ -73,7 +73,6 @@ class Run:
 
     folder: Path
     resume: bool = False
-    kept: dict[str, Any] = field(default_factory=dict)
 
 
 def train(learner: Learner, sampler: Sampler, run: Run) -> Iterator[Step]:
