@@ -10,13 +10,13 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from cacnb.ct.grids import SLICE_GRID_MM, crop_heart, resample, resample_onto
+from cacnb.ct.grids import NETWORK_WINDOW_HU, SLICE_GRID_MM, crop_heart, resample, resample_onto
 from cacnb.ct.heart import centre_of_mass_mm
 from cacnb.ct.reading import read_mask, read_scan
 from cacnb.ct.volume import Volume
 from cacnb.errors import InputError, UsageError
 from cacnb.files import write_atomically
-from cacnb.learning.batches import CLIP_HU, PatchSampler, SliceSampler, SliceStore
+from cacnb.learning.batches import PatchSampler, SliceSampler, SliceStore
 from cacnb.learning.calcium_cyclegan import CalciumCycleGan
 from cacnb.learning.heart_segmenter import HeartLearner
 from cacnb.learning.loop import Learner, Run, Sampler, Step, train
@@ -176,7 +176,7 @@ def _prepare_slices(
         seen = np.zeros(volume.shape[0], bool)
         seen[marks["slice"].to_numpy(int)] = marks["contains_cac"].to_numpy(bool)
         cut, where, positions, nearest = heart_slices(volume, heart, size)
-        images.append(np.clip(np.rint(cut.array[where]), *CLIP_HU).astype(np.int16))
+        images.append(np.clip(np.rint(cut.array[where]), *NETWORK_WINDOW_HU).astype(np.int16))
         rows.append(
             pd.DataFrame(
                 {

@@ -4,7 +4,8 @@ import pytest
 import torch
 from torch import nn
 
-from cacnb.learning.batches import CLIP_HU, HU_PER_GREY
+from cacnb.ct.grids import NETWORK_WINDOW_HU
+from cacnb.learning.batches import HU_PER_GREY
 from cacnb.learning.networks import (
     HeartNetwork,
     MapGenerator,
@@ -43,7 +44,7 @@ def test_section_3_one_response_of_the_critic_sees_70_by_70_pixels() -> None:
 
 
 def test_section_5_slices_are_clipped_to_minus_50_and_950_hu() -> None:
-    assert CLIP_HU == (-50.0, 950.0)
+    assert NETWORK_WINDOW_HU == (-50.0, 950.0)
 
 
 def test_section_5_one_in_a_network_is_1000_hu() -> None:

@@ -15,6 +15,8 @@ HEART_GRID_MM = (3.0, 1.5, 1.5)
 SLICE_GRID_MM = (1.5, 1.0, 1.0)
 #: Side of the square around the heart that the slice networks see, in voxels.
 SLICE_SIZE_PX = 224
+#: The HU window that the networks see of a heart slice (section 5).
+NETWORK_WINDOW_HU = (-50.0, 950.0)
 #: HU of what lies outside a scan.
 OUTSIDE_HU = -1000.0
 #: A voxel belongs to a resampled mask from this share on.

@@ -10,10 +10,10 @@ from numpy.typing import NDArray
 from PIL import Image
 from scipy import ndimage
 
-from cacnb.ct.grids import OUTSIDE_HU
+from cacnb.ct.grids import NETWORK_WINDOW_HU, OUTSIDE_HU
 from cacnb.ct.volume import Volume
 from cacnb.export.strip import INSET_PX, PANEL_PX, Floats, Inset, Layers, Mask, strip_png
-from cacnb.scoring.cac_map import NETWORK_WINDOW_HU, healthy_image
+from cacnb.scoring.cac_map import healthy_image
 from cacnb.scoring.lesions import bounding_box
 from cacnb.scoring.scored_scan import ScoredScan
 

@@ -11,11 +11,10 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn import functional
 
-#: What a network sees of a slice (section 5): clipped to these HU and scaled to [0, 1].
-CLIP_HU = (-50.0, 950.0)
+from cacnb.ct.grids import NETWORK_WINDOW_HU
 
 #: HU that 1.0 in a network's image or map stands for.
-HU_PER_GREY = CLIP_HU[1] - CLIP_HU[0]
+HU_PER_GREY = NETWORK_WINDOW_HU[1] - NETWORK_WINDOW_HU[0]
 
 #: Relative slice position in the heart is balanced in this many equal parts.
 POSITION_BINS = 8
@@ -24,7 +23,7 @@ POSITION_BINS = 8
 def to_grey(hu: NDArray[np.generic] | Tensor) -> Tensor:
     """HU to the network's grey values: clip to [−50, 950], scale to [0, 1]."""
     values = hu if isinstance(hu, Tensor) else torch.from_numpy(np.asarray(hu, np.float32))
-    return (values.float().clamp(*CLIP_HU) - CLIP_HU[0]) / HU_PER_GREY
+    return (values.float().clamp(*NETWORK_WINDOW_HU) - NETWORK_WINDOW_HU[0]) / HU_PER_GREY
 
 
 @dataclass

@@ -7,12 +7,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from cacnb.ct.grids import NETWORK_WINDOW_HU
 from cacnb.ct.volume import Volume
 from cacnb.errors import InputError
 from cacnb.scoring.lesions import require_mask, require_same_grid
-
-#: The HU window that the network sees (section 5).
-NETWORK_WINDOW_HU = (-50.0, 950.0)
 
 #: A synthetic healthy voxel below this is no soft tissue: the map there is noise (section 3).
 SOFT_TISSUE_FLOOR_HU = -10.0
