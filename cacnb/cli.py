@@ -240,6 +240,10 @@ def simulate(
     protocol: Annotated[str, typer.Option("--protocol", help="rtp, nlst or locator.")] = "rtp",
     field: Annotated[str, typer.Option("--field", help="chest or heart field of view.")] = "chest",
     form: Annotated[str, typer.Option("--format", help="nifti or dicom.")] = "nifti",
+    burden: Annotated[
+        str | None,
+        typer.Option("--burden", help="rtp, nlst or varied: whose calcium; the protocol's own."),
+    ] = None,
     workers: Annotated[int | None, typer.Option("--workers", help="Processes.")] = None,
 ) -> None:
     """Simulate a scan-rescan study with its truth; go on where an earlier call stopped.
@@ -248,12 +252,42 @@ def simulate(
     """
     from cacnb.simulation.cohort import StudyPlan, simulate_study
 
-    plan = StudyPlan(pairs, seed, protocol, field, form)  # type: ignore[arg-type]
+    plan = StudyPlan(pairs, seed, protocol, field, form, burden=burden)  # type: ignore[arg-type]
     of = len(plan.scans())
     with _progress("simulating") as tell:
         for done, name in enumerate(simulate_study(plan, out, workers=workers), start=1):
             tell(done, of, name)
     output.print(f"{of} simulated scans of {pairs} people: {out}")
+
+
+@app.command()
+def insert(
+    path: Annotated[Path, typer.Argument(help="A scan without calcium: folder, zip or image.")],
+    out: Annotated[Path, typer.Option("--out", help="Study folder to write.")],
+    pairs: Annotated[int, typer.Option("--pairs", help="People's calcium to insert, twice.")] = 3,
+    seed: Annotated[int, typer.Option("--seed", help="Seed of the first person's calcium.")] = 0,
+    burden: Annotated[str, typer.Option("--burden", help="rtp, nlst or varied.")] = "rtp",
+    heart: Annotated[
+        Path | None, typer.Option("--heart", help="Heart mask; the network's if left out.")
+    ] = None,
+    weights: Annotated[str, typer.Option("--weights", help="Weights by name or folder.")] = "demo",
+) -> None:
+    """Put simulated calcium of known mass into your own scan, as pairs: a study to test on.
+
+    Example: cacnb insert scan01 --pairs 5 --out out/inserted
+    """
+    from cacnb.inserting import insert_study
+    from cacnb.learning.weights import load_weights
+
+    found = load_weights(weights)
+    with _progress("inserting") as tell:
+        names = insert_study(
+            path, found, out, pairs=pairs, seed=seed, burden=burden, heart_path=heart
+        )
+        for done, name in enumerate(names, start=1):
+            tell(done, 2 * pairs, name)
+    output.print(f"{2 * pairs} scans with inserted calcium (simulated): {out}")
+    output.print(f"before, after and calcium: {out / 'picture.png'}")
 
 
 @app.command()
@@ -312,6 +346,25 @@ def evaluate(
         return
     for name, rows in tables.items():
         _print_rows(name.replace("_", " "), rows)
+
+
+@app.command()
+def calibration(
+    study: Annotated[Path, typer.Argument(help="A simulated study of pairs.")],
+    as_json: Json = False,
+) -> None:
+    """Whether clinical scoring of a simulated study behaves as the published clinic's does.
+
+    Example: cacnb calibration out/pairs
+    """
+    from cacnb.calibration import calibrate
+
+    found = calibrate(study)
+    if as_json:
+        _print_json(found.as_json())
+        return
+    _print_rows("simulated beside published", found.as_json()["calibration"])
+    output.print(f"{found.scans} simulated scans; {found.discordant_pairs} discordant pairs")
 
 
 @contextmanager

@@ -9,6 +9,7 @@ import json
 import sys
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from itertools import product
 from pathlib import Path
 from typing import Any
 
@@ -34,40 +35,54 @@ from cacnb.learning.weights import Weights, load_weights, save_weights
 from cacnb.pipeline import atlas_of, score_scan, segment_heart
 from cacnb.results import named_scans, write_results
 from cacnb.scoring.artery_atlas import ArteryAtlas, HeartExtent
-from cacnb.scoring.cac_map import clean_map
-from cacnb.scoring.proposed import score_map
+from cacnb.scoring.cac_map import (
+    NEAR_SHARE,
+    SOFT_TISSUE_FLOOR_HU,
+    MapLesions,
+    clean_map,
+    map_lesions,
+)
+from cacnb.scoring.proposed import SMALLEST_LESION_VOXELS
 from cacnb.simulation.anatomy import Pose, paint_heart_mask, pose_heart
 from cacnb.simulation.cohort import StudyPlan, simulate_study
 from cacnb.simulation.scan import Person
 from cacnb.simulation.shapes import Canvas
 from cacnb.study.agreement import relative_difference
 from cacnb.study.detection import count_detections
-from cacnb.training import TrainingScan, is_validation, train_stage, training_scans
+from cacnb.training import TrainingScan, train_stage, training_scans
 
-#: The cohorts that the demo weights learn from: all seeds below 500.
+#: The cohorts that the demo weights learn from, and the people that thresholds are chosen on: all
+#: seeds below 500.
 COHORTS = {
     "locator": StudyPlan(pairs=250, seed=0, protocol="locator"),
-    "rtp": StudyPlan(pairs=220, seed=0, protocol="rtp", field_of_view="heart"),
-    "nlst": StudyPlan(pairs=50, seed=0, protocol="nlst", field_of_view="heart", scans_per_person=1),
-}
+    "rtp": StudyPlan(pairs=250, seed=0, protocol="rtp", field_of_view="heart", burden="varied"),
+    "nlst": StudyPlan(
+        pairs=50, seed=0, protocol="nlst", field_of_view="heart", scans_per_person=1,
+        burden="varied",
+    ),
+    "validation": StudyPlan(pairs=100, seed=300, protocol="rtp", field_of_view="heart"),
+}  # fmt: skip
 
 #: Which cohorts each stage learns from.
 STAGE_COHORTS = {"heart": ("locator",), "slices": ("rtp", "nlst"), "decomposition": ("rtp", "nlst")}
 
-#: Thresholds tried on the validation scans: slice probability, least map value in HU, least lesion
-#: mass in HU·mm³.
-SLICE_PROBABILITIES = (0.3, 0.5, 0.7, 0.8, 0.9, 0.95, 0.98)
-SMALLEST_MAP_HU = (5.0, 10.0, 20.0, 30.0)
-SMALLEST_MASS_HU_MM3 = (0.0, 200.0, 500.0, 1000.0)
+#: Thresholds tried on the validation scans: slice probability of a lesion and of the slices beside,
+#: healthy value in HU below which the map is noise (the paper's, or none), least map value in HU,
+#: least lesion mass in HU·mm³.
+SLICE_PROBABILITIES = (0.2, 0.3, 0.5, 0.7)
+SLICE_PROBABILITIES_BESIDE = (0.03, 0.1, 0.2)
+SOFT_TISSUE_FLOORS_HU = (SOFT_TISSUE_FLOOR_HU, -1000.0)
+SMALLEST_MAP_HU = (5.0, 10.0, 20.0)
+SMALLEST_MASS_HU_MM3 = (0.0, 1000.0, 2500.0, 4000.0, 6000.0)
 
 #: People for the card's last figures: no training and no threshold saw them.
 HELD_OUT = StudyPlan(pairs=20, seed=900, protocol="rtp")
 
 #: What the validation scans choose.
-THRESHOLDS = ("slice_probability", "smallest_map_hu", "smallest_lesion_mass_hu_mm3")
-
-#: Validation pairs that the thresholds are chosen on.
-VALIDATION_PAIRS = 44
+THRESHOLDS = (
+    "slice_probability_beside", "soft_tissue_floor_hu", "smallest_map_hu", "slice_probability",
+    "smallest_lesion_mass_hu_mm3",
+)  # fmt: skip
 
 console = Console(stderr=True, highlight=False)
 
@@ -81,6 +96,7 @@ class ValidationScan:
     visible: bool
     cut: Volume
     heart: Volume
+    near_arteries: Volume
     probability: NDArray[np.float32]
     raw_map: Volume
     dice: float
@@ -174,7 +190,7 @@ def assemble(work: Path, target: Path) -> dict[str, Any]:
     arrays = {"density": atlas.density, "least": np.array([atlas.least], np.float32)}
     card = _card()
     save_weights(target, networks, recipes, arrays, card)
-    scans = validation_scans(work / "rtp", load_weights(str(target)))
+    scans = validation_scans(work / "validation", load_weights(str(target)))
     chosen, figures, tried = choose_thresholds(scans)
     card["thresholds"] = chosen
     card["validation"] = figures
@@ -216,19 +232,18 @@ def learn_atlas(people: int = 250) -> ArteryAtlas:
 
 
 def validation_scans(study: Path, weights: Weights) -> list[ValidationScan]:
-    """Heart, probabilities and raw maps of every heart slice of the validation scans."""
+    """Heart, probabilities and raw maps of every heart slice of the scans of a study."""
     scans = training_scans(study)
     cohort = pd.read_csv(study / "cohort.csv", dtype=str).set_index("scan")
     visible = pd.read_csv(study / "truth_scans.csv", dtype={"scan": str}).set_index("scan")[
         "visible"
     ]
-    kept = [scan for scan, held in zip(scans, is_validation(scans), strict=True) if held]
     with ThreadPoolExecutor(max_workers=2) as pool:
         looks = pool.map(
             lambda scan: _look(
                 scan, weights, str(cohort.loc[scan.name, "pair"]), bool(visible[scan.name])
             ),
-            kept[: 2 * VALIDATION_PAIRS],
+            scans,
         )
         return [look for look in looks if look is not None]
 
@@ -244,22 +259,33 @@ def _look(scan: TrainingScan, weights: Weights, pair: str, visible: bool) -> Val
     centre = centre_of_mass_mm(heart)[1:]
     cut = crop_heart(resample(volume, SLICE_GRID_MM), centre, weights.slice_recipe.store_px)
     inside = resample_onto(heart, cut)
-    mask = resample_onto(atlas_of(weights).region(heart), cut)
+    near = resample_onto(atlas_of(weights).region(heart), cut)
     where = np.flatnonzero(inside.array.any(axis=(1, 2)))
     probability = np.zeros(cut.shape[0], np.float32)
     probability[where] = probability_of_cac(weights.classifier, cut.array[where], weights.device)
     raw = np.zeros(cut.shape, np.float32)
-    worth = np.flatnonzero(probability >= min(SLICE_PROBABILITIES))
+    worth = np.flatnonzero(probability >= min(SLICE_PROBABILITIES_BESIDE))
     raw[worth] = cac_map_hu(weights.remover, cut.array[worth], weights.device)
     # Only the part that any threshold leaves is kept: hundreds of settings are tried on it.
-    worth_it = np.argwhere((raw >= min(SMALLEST_MAP_HU)) & mask.array)
+    worth_it = np.argwhere((raw >= min(SMALLEST_MAP_HU)) & inside.array)
     low, high = (
         (worth_it.min(axis=0), worth_it.max(axis=0) + 1) if len(worth_it) else ([0] * 3, [1] * 3)
     )
     z, y, x = (slice(int(a), int(b)) for a, b in zip(low, high, strict=True))
-    parts = [Volume(array[z, y, x], cut.spacing_mm) for array in (cut.array, mask.array, raw)]
+    parts = [
+        Volume(array[z, y, x], cut.spacing_mm)
+        for array in (cut.array, inside.array, near.array, raw)
+    ]
     return ValidationScan(
-        scan.name, pair, visible, parts[0], parts[1], probability[z], parts[2], float(dice)
+        scan.name,
+        pair,
+        visible,
+        parts[0],
+        parts[1],
+        parts[2],
+        probability[z],
+        parts[3],
+        float(dice),
     )
 
 
@@ -272,21 +298,14 @@ def choose_thresholds(
     in pairs positive in both scans. Returns the choice, its figures and every setting tried.
     """
     rows = []
-    for probability in SLICE_PROBABILITIES:
-        for least in SMALLEST_MAP_HU:
-            maps = [
-                clean_map(
-                    s.raw_map, s.cut, s.heart, s.probability >= probability, smallest_hu=least
-                )
-                for s in scans
-            ]
-            for mass in SMALLEST_MASS_HU_MM3:
-                scores = [
-                    score_map(m, s.cut, smallest_mass_hu_mm3=mass).pseudo_mass_hu_mm3
-                    for m, s in zip(maps, scans, strict=True)
-                ]
-                setting = dict(zip(THRESHOLDS, (probability, least, mass), strict=True))
-                rows.append({**setting, **_figures(scans, scores)})
+    for beside, floor, least in product(
+        SLICE_PROBABILITIES_BESIDE, SOFT_TISSUE_FLOORS_HU, SMALLEST_MAP_HU
+    ):
+        lesions = [_lesions(scan, beside, floor, least) for scan in scans]
+        for sure, mass in product(SLICE_PROBABILITIES, SMALLEST_MASS_HU_MM3):
+            scores = [_score(found, sure, mass) for found in lesions]
+            setting = dict(zip(THRESHOLDS, (beside, floor, least, sure, mass), strict=True))
+            rows.append({**setting, **_figures(scans, scores)})
     tried = pd.DataFrame(rows)
     good = tried[tried["f1"] >= tried["f1"].max() - 0.02]
     best = good.sort_values("relative_difference_both_positive").iloc[0]
@@ -297,6 +316,21 @@ def choose_thresholds(
     figures["heart_dice_median"] = float(np.median([s.dice for s in scans]))
     figures["scans"] = len(scans)
     return {name: float(best[name]) for name in THRESHOLDS}, figures, tried
+
+
+def _lesions(scan: ValidationScan, beside: float, floor: float, least: float) -> MapLesions:
+    cleaned = clean_map(
+        scan.raw_map, scan.cut, scan.heart, scan.probability >= beside,
+        soft_tissue_floor_hu=floor, smallest_hu=least,
+    )  # fmt: skip
+    return map_lesions(cleaned, scan.near_arteries, scan.probability)
+
+
+def _score(found: MapLesions, sure: float, mass: float) -> float:
+    """Pseudo-mass in HU·mm³ of the lesions that count, as the pipeline counts them."""
+    counts = (found.probability >= sure) & (found.near_share >= NEAR_SHARE)
+    counts &= (found.voxels >= SMALLEST_LESION_VOXELS) & (found.mass_hu_mm3 >= mass)
+    return float(found.mass_hu_mm3[counts].sum())
 
 
 def _figures(scans: list[ValidationScan], masses: list[float]) -> dict[str, Any]:
@@ -320,7 +354,9 @@ def _card() -> dict[str, Any]:
         "trained_on": "simulated scans only (cacnb simulate, seeds below 500); no patient's scan",
         "cohorts": {name: vars(plan) for name, plan in COHORTS.items()},
         "thresholds": {
-            "slice_probability": 0.5, "smallest_map_hu": 10.0, "smallest_lesion_mass_hu_mm3": 0.0,
+            "slice_probability": 0.5, "slice_probability_beside": 0.5,
+            "soft_tissue_floor_hu": SOFT_TISSUE_FLOOR_HU,
+            "smallest_map_hu": 10.0, "smallest_lesion_mass_hu_mm3": 0.0,
         },
         "limits": [
             "Research software: not a medical device, not for diagnosis or treatment.",

@@ -28,7 +28,7 @@ from cacnb.learning.heart_segmenter import find_heart
 from cacnb.learning.slice_classifier import probability_of_cac
 from cacnb.learning.weights import Weights
 from cacnb.scoring.artery_atlas import ArteryAtlas, HeartExtent
-from cacnb.scoring.cac_map import SOFT_TISSUE_FLOOR_HU, clean_map
+from cacnb.scoring.cac_map import NEAR_SHARE, clean_map, map_lesions
 from cacnb.scoring.clinical import score_clinically
 from cacnb.scoring.conventions import convention
 from cacnb.scoring.proposed import score_map
@@ -42,17 +42,20 @@ HEART_CLEANING_MM = (3.0, 3.0, 3.0)
 class Options:
     """What may be changed between the networks and the scores; the defaults are the method's.
 
-    `slice_threshold`, `smallest_map_hu` and `smallest_lesion_mass_hu_mm3` None take what the
-    validation set chose, as the weights' card says. `use_slices` False analyses every heart slice
-    (the ablation of Figure 6). `near_arteries` keeps of the map what lies where the atlas says that
-    arteries run, and not valves, aorta and leads; False keeps the whole heart, as the paper does.
+    Thresholds that are None take what the validation set chose, as the weights' card says. A lesion
+    counts where one of its slices reaches `slice_threshold`, and with it what the slices
+    beside show that reach `slice_threshold_beside`; the same number for both is the paper's rule.
+    `use_slices` False analyses every heart slice (the ablation of Figure 6). `near_arteries` keeps
+    lesions that lie where the atlas says that arteries run, and not valves, aorta and leads; False
+    keeps the whole heart, as the paper does.
     `convention` names the clinical score's rules.
     """
 
     slice_threshold: float | None = None
+    slice_threshold_beside: float | None = None
     smallest_map_hu: float | None = None
     smallest_lesion_mass_hu_mm3: float | None = None
-    soft_tissue_floor_hu: float = SOFT_TISSUE_FLOOR_HU
+    soft_tissue_floor_hu: float | None = None
     use_slices: bool = True
     near_arteries: bool = True
     convention: str = "literature"
@@ -103,13 +106,9 @@ def score_scan(
     except InputError as error:
         reason = Reason(error.code, error.message)
         return ScoredScan(path, None, (reason,), clock.told(), about, name=name)
-    heart = read_mask(heart_path, volume) if heart_path is not None else None
+    given = read_mask(heart_path, volume) if heart_path is not None else None
     with clock.stage("heart"):
-        found = heart is None
-        heart = segment_heart(volume, weights) if heart is None else heart
-        against = _judge(volume, heart)
-        if found and verdict_of(against) != "refused":
-            heart = without_chest_wall(heart, volume)
+        heart, against = heart_of(volume, weights, given)
     reasons = (*series.reasons, *against)
     if verdict_of(reasons) == "refused":
         return ScoredScan(path, series.series_uid, reasons, clock.told(), about, name=name)
@@ -117,6 +116,20 @@ def score_scan(
         volume, heart, weights, options, clock, slice_thickness_mm=series.slice_thickness_mm
     )
     return ScoredScan(path, series.series_uid, reasons, clock.told(), about, name=name, **scored)
+
+
+def heart_of(
+    volume: Volume, weights: Weights, given: Volume | None = None
+) -> tuple[Volume, tuple[Reason, ...]]:
+    """The heart mask that is scored, and what speaks against scoring it.
+
+    A mask that the network finds loses the chest wall that it may reach into; a given one stays.
+    """
+    heart = segment_heart(volume, weights) if given is None else given
+    against = _judge(volume, heart)
+    if given is None and verdict_of(against) != "refused":
+        heart = without_chest_wall(heart, volume)
+    return heart, against
 
 
 def _judge(volume: Volume, heart: Volume) -> tuple[Reason, ...]:
@@ -155,7 +168,6 @@ def score_volume(
     """Score a volume whose heart is known; returns the fields of a `ScoredScan`."""
     atlas = atlas_of(weights)
     near = atlas.region(heart)
-    scored_region = near if options.near_arteries else heart
     with clock.stage("slices"):
         image = resample(volume, (SLICE_GRID_MM[0], *volume.spacing_mm[1:]))
         heart_fine = resample_onto(heart, image)
@@ -168,9 +180,10 @@ def score_volume(
             probability[in_heart] = probability_of_cac(
                 weights.classifier, cut.array[in_heart], weights.device
             )
-        limit = _or(options.slice_threshold, weights.threshold("slice_probability"))
+        sure = _or(options.slice_threshold, weights.threshold("slice_probability"))
+        beside = _or(options.slice_threshold_beside, weights.threshold("slice_probability_beside"))
         positive = np.zeros(image.shape[0], bool)
-        positive[in_heart] = (probability[in_heart] >= limit) | (not options.use_slices)
+        positive[in_heart] = (probability[in_heart] >= beside) | (not options.use_slices)
     with clock.stage("map"):
         raw = np.zeros(cut.shape, np.float32)
         where = np.flatnonzero(positive)
@@ -178,12 +191,21 @@ def score_volume(
         cleaned = clean_map(
             cut.with_array(raw),
             cut,
-            resample_onto(scored_region, cut),
+            resample_onto(heart, cut),
             positive,
-            soft_tissue_floor_hu=options.soft_tissue_floor_hu,
+            soft_tissue_floor_hu=_or(
+                options.soft_tissue_floor_hu, weights.threshold("soft_tissue_floor_hu")
+            ),
             smallest_hu=_or(options.smallest_map_hu, weights.threshold("smallest_map_hu")),
         )
-        cac_map = to_scan_grid(cleaned, image)
+        lesions = map_lesions(
+            cleaned,
+            resample_onto(near if options.near_arteries else heart, cut),
+            np.nan_to_num(probability),
+        )
+        keep = (lesions.probability >= sure) | (not options.use_slices)
+        keep &= (lesions.near_share >= NEAR_SHARE) | (not options.near_arteries)
+        cac_map = to_scan_grid(lesions.kept(cleaned, keep), image)
     with clock.stage("scores"):
         extent = HeartExtent.of(heart)
         origin, step = np.asarray(image.origin_mm), np.asarray(image.spacing_mm)

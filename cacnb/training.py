@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -10,9 +11,9 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from cacnb.ct.grids import NETWORK_WINDOW_HU, SLICE_GRID_MM, crop_heart, resample, resample_onto
+from cacnb.ct.grids import SLICE_GRID_MM, crop_heart, resample, resample_onto
 from cacnb.ct.heart import centre_of_mass_mm
-from cacnb.ct.reading import read_mask, read_scan
+from cacnb.ct.reading import read_image, read_mask, read_scan
 from cacnb.ct.volume import Volume
 from cacnb.errors import InputError, UsageError
 from cacnb.files import write_atomically
@@ -23,6 +24,13 @@ from cacnb.learning.loop import Learner, Run, Sampler, Step, train
 from cacnb.learning.recipes import DecompositionRecipe, HeartRecipe, Recipe, SliceRecipe
 from cacnb.learning.slice_classifier import SliceLearner
 from cacnb.study.cohort import read_cohort
+
+#: HU that slices are kept with: a 12-bit scanner's. The network's window is applied when they are
+#: drawn, after known calcium has been taken out and put back.
+STORED_HU = (-1024, 3071)
+
+#: Calcium below this in HU everywhere on a slice is not kept: noise is ten times as large.
+LEAST_CALCIUM_HU = 2
 
 #: Every fifth patient is kept for validation: decided by the patient's place in the sorted list.
 VALIDATION_EVERY = 5
@@ -133,6 +141,7 @@ def slice_store(studies: list[Path], size: int) -> tuple[SliceStore, NDArray[np.
     tables: list[pd.DataFrame] = []
     names: list[str] = []
     kept: list[NDArray[np.bool_]] = []
+    known: list[tuple[NDArray[np.int16], NDArray[np.int64]] | None] = []
     for study in studies:
         scans = training_scans(study)
         folder = study / "prepared" / f"slices_{size}"
@@ -143,6 +152,7 @@ def slice_store(studies: list[Path], size: int) -> tuple[SliceStore, NDArray[np.
         number = {scan.name: len(names) + i for i, scan in enumerate(scans)}
         tables.append(table.assign(number=table["scan"].map(number)))
         arrays.append(np.load(array_file, mmap_mode="r"))
+        known.append(_known_calcium(folder, len(table)))
         names += [scan.name for scan in scans]
         kept.append(is_validation(scans))
     table = pd.concat(tables)
@@ -153,7 +163,26 @@ def slice_store(studies: list[Path], size: int) -> tuple[SliceStore, NDArray[np.
         scans=table["number"].to_numpy(np.int32),
         names=names,
     )
+    told = [pair for pair in known if pair is not None]
+    if len(told) == len(known):
+        offsets = np.cumsum([0, *(len(calcium) for calcium, _ in told)])
+        store.calcium = np.concatenate([calcium for calcium, _ in told])
+        store.calcium_rows = np.concatenate(
+            [
+                np.where(rows >= 0, rows + at, -1)
+                for (_, rows), at in zip(told, offsets, strict=False)
+            ]
+        )
     return store, np.concatenate(kept)
+
+
+def _known_calcium(folder: Path, slices: int) -> tuple[NDArray[np.int16], NDArray[np.int64]] | None:
+    """The calcium of a study's prepared slices and each slice's row in it; None where unknown."""
+    calcium_file, rows_file = folder / "calcium.npy", folder / "calcium_rows.npy"
+    if not (calcium_file.exists() and rows_file.exists()):
+        return None
+    rows = np.load(rows_file)
+    return (np.load(calcium_file, mmap_mode="r"), rows) if len(rows) == slices else None
 
 
 def _prepare_slices(
@@ -164,32 +193,43 @@ def _prepare_slices(
         raise InputError("no_labels", f"{study} has no slice_labels.csv: label its slices first")
     labels = pd.read_csv(labels_file, dtype={"scan": str})
     by_scan = {str(name): group.sort_values("slice") for name, group in labels.groupby("scan")}
-    images, rows = [], []
-    for scan in scans:
-        if scan.name not in by_scan:
-            continue
-        _, volume = read_scan(scan.path)
-        heart = read_mask(scan.heart, volume, may_be_empty=True)
-        if not heart.array.any():
-            continue
-        marks = by_scan[scan.name]
-        seen = np.zeros(volume.shape[0], bool)
-        seen[marks["slice"].to_numpy(int)] = marks["contains_cac"].to_numpy(bool)
-        cut, where, positions, nearest = heart_slices(volume, heart, size)
-        images.append(np.clip(np.rint(cut.array[where]), *NETWORK_WINDOW_HU).astype(np.int16))
-        rows.append(
-            pd.DataFrame(
-                {
-                    "scan": scan.name,
-                    "contains_cac": seen[nearest].astype(int),
-                    "position": positions,
-                }
-            )
-        )
-    if not images:
+    labelled = [scan for scan in scans if scan.name in by_scan]
+    with ThreadPoolExecutor(max_workers=2) as pool:
+        cuts = pool.map(lambda scan: _cut_scan(study, scan, by_scan[scan.name], size), labelled)
+        found = [cut for cut in cuts if cut is not None]
+    if not found:
         raise InputError("no_labels", f"no scan of {study} has labels and a heart mask")
+    images, calcium, tables = zip(*found, strict=True)
+    if (study / "calcium").is_dir():
+        known = np.concatenate(calcium)
+        shows = (known >= LEAST_CALCIUM_HU).any(axis=(1, 2))
+        _save(known[shows], array_file.with_name("calcium.npy"))
+        _save(np.where(shows, np.cumsum(shows) - 1, -1), array_file.with_name("calcium_rows.npy"))
     _save(np.concatenate(images), array_file)
-    write_atomically(pd.concat(rows).to_csv(index=False), table_file)
+    write_atomically(pd.concat(tables).to_csv(index=False), table_file)
+
+
+def _cut_scan(
+    study: Path, scan: TrainingScan, marks: pd.DataFrame, size: int
+) -> tuple[NDArray[np.int16], NDArray[np.int16], pd.DataFrame] | None:
+    """One scan's heart slices, the known calcium on them, and their rows of the table."""
+    _, volume = read_scan(scan.path)
+    heart = read_mask(scan.heart, volume, may_be_empty=True)
+    if not heart.array.any():
+        return None
+    seen = np.zeros(volume.shape[0], bool)
+    seen[marks["slice"].to_numpy(int)] = marks["contains_cac"].to_numpy(bool)
+    cut, where, positions, nearest = heart_slices(volume, heart, size)
+    calcium = np.zeros((0, size, size), np.int16)
+    known = study / "calcium" / f"{scan.name}.nii.gz"
+    if known.is_file():
+        fine = resample(read_image(known), SLICE_GRID_MM)
+        there = crop_heart(fine, centre_of_mass_mm(heart)[1:], size, fill_hu=0.0)
+        calcium = np.rint(there.array[where]).astype(np.int16)
+    table = pd.DataFrame(
+        {"scan": scan.name, "contains_cac": seen[nearest].astype(int), "position": positions}
+    )
+    return np.clip(np.rint(cut.array[where]), *STORED_HU).astype(np.int16), calcium, table
 
 
 def heart_slices(

@@ -68,8 +68,11 @@ def test_the_map_stays_inside_the_heart_and_on_positive_slices(
     assert scored.cac_map is not None
     assert scored.heart is not None
     assert scored.probability_of_cac is not None
-    above = np.nan_to_num(scored.probability_of_cac) >= weights.threshold("slice_probability")
+    probability = np.nan_to_num(scored.probability_of_cac)
+    above = probability >= weights.threshold("slice_probability_beside")
     assert not scored.cac_map.array[~above].any()
+    shown = scored.cac_map.array.any(axis=(1, 2))
+    assert probability[shown].max() >= weights.threshold("slice_probability")
     outside = scored.cac_map.array[~scored.heart.array]
     # A map pixel of 1 mm may reach over the edge of the mask by a pixel of the scan.
     assert (outside > 0).sum() < 0.2 * (scored.cac_map.array > 0).sum()

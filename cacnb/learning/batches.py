@@ -12,12 +12,18 @@ from torch import Tensor
 from torch.nn import functional
 
 from cacnb.ct.grids import NETWORK_WINDOW_HU
+from cacnb.errors import InputError
 
 #: HU that 1.0 in a network's image or map stands for.
 HU_PER_GREY = NETWORK_WINDOW_HU[1] - NETWORK_WINDOW_HU[0]
 
 #: Relative slice position in the heart is balanced in this many equal parts.
 POSITION_BINS = 8
+
+
+def unclipped_grey(hu: NDArray[np.generic]) -> Tensor:
+    """HU to grey values that may pass [0, 1]: for images that calcium is still to be put into."""
+    return (torch.from_numpy(np.asarray(hu, np.float32)) - NETWORK_WINDOW_HU[0]) / HU_PER_GREY
 
 
 def to_grey(hu: NDArray[np.generic] | Tensor) -> Tensor:
@@ -31,7 +37,9 @@ class SliceStore:
     """Heart slices of many scans: HU (n, size, size) int16, label, position in the heart, scan.
 
     `labels` True where the slice contains CAC; `positions` 0 (lowest heart slice) … 1 (highest);
-    `scans` an index into `names`.
+    `scans` an index into `names`. Where the calcium of the slices is known (simulated, or inserted
+    into a real scan), `calcium` holds its excess HU for the slices that show any, and
+    `calcium_rows` (n,) a slice's row in it, −1 for none.
     """
 
     slices: NDArray[np.int16]
@@ -39,10 +47,37 @@ class SliceStore:
     positions: NDArray[np.float32]
     scans: NDArray[np.int32]
     names: list[str] = field(default_factory=list)
+    calcium: NDArray[np.int16] | None = None
+    calcium_rows: NDArray[np.int64] | None = None
+
+    def calcium_of(self, indices: NDArray[np.int64]) -> Tensor:
+        """The known calcium of some slices in network grey, (n, size, size)."""
+        if self.calcium is None or self.calcium_rows is None:
+            raise ValueError("the calcium of these slices is not known")
+        found = np.zeros((len(indices), *self.slices.shape[1:]), np.float32)
+        rows = self.calcium_rows[indices]
+        found[rows >= 0] = self.calcium[rows[rows >= 0]]
+        return torch.from_numpy(found / HU_PER_GREY)
 
     def subset(self, keep: NDArray[np.bool_]) -> NDArray[np.int64]:
         """Indices of the slices that belong to the scans marked in `keep` (by scan index)."""
         return np.flatnonzero(keep[self.scans])
+
+
+def require_known_calcium(slices: Tensor) -> None:
+    """Raise where slices (batch, channels, y, x) come without the calcium that is in them.
+
+    Raises
+    ------
+    InputError
+        `no_calcium`.
+    """
+    if slices.shape[1] != 2:
+        raise InputError(
+            "no_calcium",
+            "this recipe learns from known calcium and the study has no calcium/ folder: "
+            "simulate one, or train the recipe `paper`",
+        )
 
 
 class SliceSampler:
@@ -77,15 +112,22 @@ class SliceSampler:
     def draw(self) -> tuple[Tensor, Tensor]:
         """Grey values of slices with and without CAC, each (batch, 1, size, size).
 
-        A batch of n for the classifier is n/2 of each; for the CycleGAN n of each.
+        A batch of n for the classifier is n/2 of each; for the CycleGAN n of each. Where the
+        calcium is known it is a second channel, and the grey values are not clipped yet.
         """
         drawn: tuple[list[int], list[int]] = ([], [])
         for _ in range(self.batch):
             pool = self.pools[int(self.rng.integers(len(self.pools)))]
             for domain in (0, 1):
                 drawn[domain].append(int(self.rng.choice(pool[domain])))
-        cac, clear = (to_grey(self.store.slices[np.asarray(d)])[:, None] for d in drawn)
+        cac, clear = (self._images(np.asarray(d)) for d in drawn)
         return cac, clear
+
+    def _images(self, indices: NDArray[np.int64]) -> Tensor:
+        if self.store.calcium is None:
+            return to_grey(self.store.slices[indices])[:, None]
+        image = unclipped_grey(self.store.slices[indices])
+        return torch.stack([image, self.store.calcium_of(indices)], dim=1)
 
 
 def augment_slices(
@@ -94,12 +136,14 @@ def augment_slices(
     """Noise down or up, random rotation and random crop (section 3), the same for both domains.
 
     A third of the images are smoothed (σ = 0.5 px), a third get their own noise added
-    (image + (image − smoothed)), a third stay. (batch, 1, size, size) → (batch, 1, crop, crop).
+    (image + (image − smoothed)), a third stay. Every channel is treated alike, so that an image and
+    the calcium in it stay together. (batch, channels, size, size) → (batch, channels, crop, crop);
+    what gets louder may pass [0, 1].
     """
-    n, _, size, _ = images.shape
+    n, channels, size, _ = images.shape
     smooth = _smooth(images)
     choice = torch.randint(3, (n, 1, 1, 1), generator=generator)
-    louder = (2 * images - smooth).clamp(0, 1)
+    louder = 2 * images - smooth
     images = torch.where(choice == 0, smooth, torch.where(choice == 1, louder, images))
     angle = (2 * torch.rand(n, generator=generator) - 1) * np.deg2rad(turn_deg)
     room = (size - crop_px) / size
@@ -109,7 +153,7 @@ def augment_slices(
     theta = torch.stack(
         [torch.stack([cos, -sin, shift[:, 0]], 1), torch.stack([sin, cos, shift[:, 1]], 1)], 1
     )
-    grid = functional.affine_grid(theta, [n, 1, crop_px, crop_px], align_corners=False)
+    grid = functional.affine_grid(theta, [n, channels, crop_px, crop_px], align_corners=False)
     return functional.grid_sample(
         images, grid, mode="bilinear", padding_mode="border", align_corners=False
     )
@@ -120,9 +164,10 @@ def _smooth(images: Tensor, sigma: float = 0.5) -> Tensor:
     reach = torch.arange(-2, 3, dtype=images.dtype)
     weights = torch.exp(-0.5 * (reach / sigma) ** 2)
     weights = weights / weights.sum()
-    padded = functional.pad(images, (2, 2, 2, 2), mode="reflect")
+    planes = images.flatten(0, 1)[:, None]
+    padded = functional.pad(planes, (2, 2, 2, 2), mode="reflect")
     rows = functional.conv2d(padded, weights.view(1, 1, 5, 1))
-    return functional.conv2d(rows, weights.view(1, 1, 1, 5))
+    return functional.conv2d(rows, weights.view(1, 1, 1, 5)).view_as(images)
 
 
 class PatchSampler:

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from cacnb.learning.batches import HU_PER_GREY, augment_slices, to_grey
+from cacnb.learning.batches import HU_PER_GREY, augment_slices, require_known_calcium, to_grey
 from cacnb.learning.loop import Learner
 from cacnb.learning.networks import MapGenerator, PatchCritic
 from cacnb.learning.recipes import DecompositionRecipe
@@ -43,58 +43,41 @@ def map_loss(cac_map: Tensor) -> Tensor:
     return cac_map.abs().mean()
 
 
-def inserted_loss(found: Tensor, drawn: Tensor) -> Tensor:
-    """How far the remover's maps are from lesions that were drawn in, per unit of drawn map.
+#: Grey summed over an image that is added to what was inserted before a loss is divided by it, so
+#: that a batch of faint lesions does not outweigh the others: half of a usual slice with CAC.
+LEAST_INSERTED = 0.5
+
+
+def inserted_loss(found: Tensor, inserted: Tensor) -> Tensor:
+    """How far the remover's maps (batch, …) are from lesions that were put in, for their amount.
 
     The Kullback–Leibler divergence of a voxel's grey value taken as a share: its gradient does not
     vanish where the sigmoid is flat, and its minimum is the mean, which keeps the mass of faint
     lesions (an L1 loss would keep their median, nothing). Not in the paper.
     """
     found = found.clamp(1e-6, 1 - 1e-6)
-    entropy = -(torch.xlogy(drawn, drawn) + torch.xlogy(1 - drawn, 1 - drawn))
-    apart = F.binary_cross_entropy(found, drawn, reduction="none") - entropy
-    return apart.sum() / drawn.sum().clamp(min=1e-3)
+    entropy = -(torch.xlogy(inserted, inserted) + torch.xlogy(1 - inserted, 1 - inserted))
+    apart = F.binary_cross_entropy(found, inserted, reduction="none") - entropy
+    return apart.sum() / (inserted.sum() + LEAST_INSERTED * len(inserted))
 
 
-#: Drawn lesions: how many an image at most, peak in network grey, width (sigma) and smear in px,
-#: and how far from the middle of the heart crop they lie at most.
-DRAWN_MOST, DRAWN_PEAK, DRAWN_SIGMA_PX, DRAWN_SMEAR_PX, DRAWN_REACH_PX = 3, 0.09, 1.2, 5.0, 56.0
-
-#: Mean grey value of a lesion's surroundings: between fat and muscle, where coronary arteries run.
-DRAWN_NEAR = (0.005, 0.085)
+#: Spread of the natural log of the gain that known calcium is put back with: fainter and brighter
+#: lesions than were there.
+GAIN_SPREAD = 0.6
 
 
 @torch.no_grad()
-def draw_lesions(images: Tensor, generator: torch.Generator) -> Tensor:
-    """Maps of lesions drawn at random where fat meets muscle; (batch, 1, y, x) as the images.
+def insert_calcium(slices: Tensor, generator: torch.Generator) -> tuple[Tensor, Tensor]:
+    """Images with known calcium put back at another strength, and that calcium.
 
-    A lesion is a Gaussian of random width and peak, smeared along a short random path as a moving
-    artery's is. It needs no patient's calcium and no simulator.
+    `slices` (batch, 2, y, x): unclipped grey values, and the calcium in them (simulated, or
+    inserted into a scan that had none). Returns the images as a network sees them and the maps that
+    it should find, (batch, 1, y, x) each.
     """
-    n, _, height, width = images.shape
-    near = F.avg_pool2d(images, 9, 1, 4, count_include_pad=False)
-    y = torch.arange(height, dtype=images.dtype).view(1, 1, -1, 1)
-    x = torch.arange(width, dtype=images.dtype).view(1, 1, 1, -1)
-    middle = ((y - height / 2) ** 2 + (x - width / 2) ** 2) <= DRAWN_REACH_PX**2
-    fit = ((near > DRAWN_NEAR[0]) & (near < DRAWN_NEAR[1]) & middle).float() + 1e-6 * middle
-    maps = torch.zeros_like(images)
-    for i in range(n):
-        count = int(torch.randint(1, DRAWN_MOST + 1, (1,), generator=generator))
-        places = torch.multinomial(fit[i].flatten(), count, generator=generator)
-        for place in places.tolist():
-            draw = torch.randn(3, generator=generator)
-            peak = min(DRAWN_PEAK * float(torch.exp(0.9 * draw[0])), 0.8)
-            sigma = DRAWN_SIGMA_PX * float(torch.exp(0.3 * draw[1]))
-            turn, bend, length = torch.rand(3, generator=generator).tolist()
-            smear = DRAWN_SMEAR_PX * abs(float(draw[2])) * length
-            t = torch.linspace(-0.5, 0.5, 7)
-            angle = 2 * torch.pi * turn + (bend - 0.5) * 2 * t
-            dy, dx = smear * t * torch.sin(angle), smear * t * torch.cos(angle)
-            spots = torch.exp(
-                -0.5 * (y[0] - place // width - dy.view(-1, 1, 1)) ** 2 / sigma**2
-            ) * (torch.exp(-0.5 * (x[0] - place % width - dx.view(-1, 1, 1)) ** 2 / sigma**2))
-            maps[i, 0] += peak * spots.mean(dim=0)
-    return maps.clamp(max=0.9)
+    image, calcium = slices[:, :1], slices[:, 1:].clamp(min=0)
+    gain = torch.exp(GAIN_SPREAD * torch.randn(len(slices), 1, 1, 1, generator=generator))
+    inserted = gain * calcium
+    return (image - calcium + inserted).clamp(0, 1), inserted.clamp(max=0.95)
 
 
 class CalciumCycleGan(Learner):
@@ -136,20 +119,24 @@ class CalciumCycleGan(Learner):
         both = augment_slices(
             torch.cat([first, second]), plan.crop_px, plan.turn_deg, self.generator
         )
-        both = both.contiguous(memory_format=torch.channels_last)
-        cac, no_cac = both[:n], both[n:]
+        known = both[:0]
+        if plan.inserted_weight:
+            require_known_calcium(both)
+            known = both if iteration <= plan.warm_up else both[n // 2 : n + n // 2]
+        seen, inserted = insert_calcium(known, self.generator) if len(known) else (known, known)
         if iteration <= plan.warm_up:
-            return self._warm_up(no_cac, iteration)
+            return self._warm_up(seen, inserted, iteration)
+        both = both[:, :1].clamp(0, 1).contiguous(memory_format=torch.channels_last)
+        cac, no_cac = both[:n], both[n:]
         for parameter in self._critics:
             parameter.requires_grad_(False)
         # Both domains in one batch: the map of the source domain, and of the target (identity).
-        drawn = (
-            draw_lesions(no_cac[: n // 2], self.generator) if plan.inserted_weight else no_cac[:0]
-        )
-        seen = torch.cat([both, (no_cac[: len(drawn)] + drawn).clamp(max=1.0)])
-        removed, removed_identity, found = self.remover(seen).split([n, n, len(drawn)])
+        seen = torch.cat([both, seen[:, :1]])
+        removed, removed_identity, found = self.remover(seen).split([n, n, len(known)])
         added, added_identity = self.synthesiser(torch.cat([no_cac, cac])).split(n)
         fake_no_cac, fake_cac = cac - removed, no_cac + added
+        if plan.inserted_weight:  # their maps reach below the window, where fat is black
+            fake_no_cac = fake_no_cac.clamp(min=0)
         cac_again = fake_no_cac + self.synthesiser(fake_no_cac)
         no_cac_again = fake_cac - self.remover(fake_cac)
         adversarial = adversarial_loss(
@@ -164,8 +151,8 @@ class CalciumCycleGan(Learner):
             + plan.identity_weight * identity
             + plan.sparsity_weight * sparsity
         )
-        inserted = inserted_loss(found, drawn) if plan.inserted_weight else torch.zeros(())
-        loss = loss + plan.inserted_weight * inserted
+        missed = inserted_loss(found, inserted) if plan.inserted_weight else torch.zeros(())
+        loss = loss + plan.inserted_weight * missed
         self.optimisers["generators"].zero_grad(set_to_none=True)
         loss.backward()  # type: ignore[no-untyped-call]
         self.optimisers["generators"].step()
@@ -174,13 +161,13 @@ class CalciumCycleGan(Learner):
         return {
             "adversarial": float(adversarial.detach()), "cycle": float(cycle.detach()),
             "identity": float(identity.detach()), "sparsity": float(sparsity.detach()),
-            "critic": critic, "inserted": float(inserted.detach()),
+            "critic": critic, "inserted": float(missed.detach()),
         }  # fmt: skip
 
-    def _warm_up(self, no_cac: Tensor, iteration: int) -> dict[str, float]:
-        """The remover alone, on lesions drawn into images without CAC: a start for the CycleGAN."""
-        drawn = draw_lesions(no_cac, self.generator)
-        loss = inserted_loss(self.remover((no_cac + drawn).clamp(max=1.0)), drawn)
+    def _warm_up(self, seen: Tensor, inserted: Tensor, iteration: int) -> dict[str, float]:
+        """The remover alone, on known calcium: a start for the CycleGAN."""
+        seen = seen.contiguous(memory_format=torch.channels_last)
+        loss = inserted_loss(self.remover(seen), inserted)
         self.optimisers["generators"].zero_grad(set_to_none=True)
         loss.backward()  # type: ignore[no-untyped-call]
         self.optimisers["generators"].step()

@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.nn import functional
 
-from cacnb.learning.batches import augment_slices, to_grey
+from cacnb.learning.batches import augment_slices, require_known_calcium, to_grey
 from cacnb.learning.loop import Learner
 from cacnb.learning.networks import SliceClassifier
 from cacnb.learning.recipes import SliceRecipe
@@ -29,6 +29,7 @@ class SliceLearner(Learner):
             "classifier": torch.optim.Adam(self.network.parameters(), lr=recipe.learning_rate)
         }
         self.sizes = recipe.crop_px, recipe.turn_deg
+        self.with_twins = recipe.twins
 
     def step(self, first: Tensor, second: Tensor, iteration: int) -> dict[str, float]:
         """One batch of slices with CAC and as many without."""
@@ -36,7 +37,10 @@ class SliceLearner(Learner):
         if self.recipe.name != "paper":
             left = 1 - (iteration - 1) / self.recipe.iterations
             optimiser.param_groups[0]["lr"] = self.recipe.learning_rate * min(1.0, 3 * left)
-        images = augment_slices(torch.cat([first, second]), *self.sizes, self.generator)
+        if self.with_twins:
+            second = torch.cat([_twins(first), second[len(first) // 2 :, :1]])
+        first, second = first[:, :1], second[:, :1]
+        images = augment_slices(torch.cat([first, second]), *self.sizes, self.generator).clamp(0, 1)
         labels = torch.cat([torch.ones(len(first)), torch.zeros(len(second))]).long()
         logits = self.network(images.contiguous(memory_format=torch.channels_last))
         loss = functional.cross_entropy(logits, labels)
@@ -49,6 +53,13 @@ class SliceLearner(Learner):
     def trained(self) -> nn.Module:
         """The classifier."""
         return self.network
+
+
+def _twins(slices: Tensor) -> Tensor:
+    """Half of some slices with known calcium, without it: the hardest slices without CAC."""
+    require_known_calcium(slices)
+    half = slices[: len(slices) // 2]
+    return half[:, :1] - half[:, 1:]
 
 
 @torch.inference_mode()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -10,7 +11,14 @@ from numpy.typing import NDArray
 from cacnb.ct.grids import NETWORK_WINDOW_HU
 from cacnb.ct.volume import Volume
 from cacnb.errors import InputError
-from cacnb.scoring.lesions import require_mask, require_same_grid
+from cacnb.scoring.lesions import (
+    Floats,
+    group_max,
+    group_sum,
+    label_components,
+    require_mask,
+    require_same_grid,
+)
 
 #: A synthetic healthy voxel below this is no soft tissue: the map there is noise (section 3).
 SOFT_TISSUE_FLOOR_HU = -10.0
@@ -103,3 +111,64 @@ def clean_map(
         & (values >= max(smallest_hu, 0.0))
     )
     return map_hu.with_array(np.where(kept, values, np.float32(0.0)))
+
+
+#: A lesion belongs to the arteries where at least this share of its mass lies near them.
+NEAR_SHARE = 0.5
+
+
+@dataclass(frozen=True, eq=False)
+class MapLesions:
+    """The 26-connected lesions of a map and what speaks for each of them.
+
+    `labels` int32 (z, y, x), numbered from 1; for each lesion its `voxels`, its `mass_hu_mm3`, the
+    share of it that lies near the arteries (`near_share`), and the highest `probability` of CAC of
+    the slices that show it.
+    """
+
+    labels: NDArray[np.int32]
+    voxels: Floats
+    mass_hu_mm3: Floats
+    near_share: Floats
+    probability: Floats
+
+    def kept(self, cac_map: Volume, keep: NDArray[np.bool_]) -> Volume:
+        """The map with the lesions marked in `keep` (lesions,) and no other."""
+        stays = np.concatenate([[False], keep])[self.labels]
+        return cac_map.with_array(np.where(stays, cac_map.array, np.float32(0)))
+
+
+def map_lesions(
+    cac_map: Volume, near_arteries: Volume, probability: NDArray[np.floating[Any]]
+) -> MapLesions:
+    """Find the lesions of a clean map, whole ones, to be kept or dropped each as one.
+
+    A lesion that is cut where a slice falls below a probability, or where the region near the
+    arteries ends, is cut elsewhere in the next scan of the same patient.
+
+    Parameters
+    ----------
+    cac_map
+        The clean map in HU, (z, y, x).
+    near_arteries
+        Where coronary arteries may run, a bool mask on the same grid.
+    probability
+        (z,) the probability of CAC of each slice.
+
+    Raises
+    ------
+    InputError
+        `different_grid`, `not_a_mask`.
+    """
+    require_same_grid(cac_map, near_arteries, "region near the arteries")
+    require_mask(near_arteries, "region near the arteries")
+    labels, count = label_components(cac_map.array > 0, "3d-26")
+    where = np.nonzero(labels)
+    lesion = labels[where].astype(np.intp) - 1
+    hu = cac_map.array[where].astype(np.float64)
+    mass = group_sum(lesion, count, hu)
+    near = group_sum(lesion, count, hu * near_arteries.array[where])
+    best = group_max(lesion, count, np.asarray(probability, np.float64)[where[0]])
+    return MapLesions(
+        labels, group_sum(lesion, count), mass * cac_map.voxel_volume_mm3, near / mass, best
+    )

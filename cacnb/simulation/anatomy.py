@@ -75,6 +75,8 @@ class Anatomy:
     breasts_mm: float
     arms_down: bool
     pacemaker: bool
+    port: bool
+    clips: bool
 
     @classmethod
     def draw(cls, seed: int, *, spread: float = 1.0) -> Anatomy:
@@ -105,6 +107,8 @@ class Anatomy:
             breasts_mm=float(rng.uniform(0, 45)) if rng.random() < 0.7 else 0.0,
             arms_down=bool(rng.random() < 0.15),
             pacemaker=bool(rng.random() < 0.03),
+            port=bool(rng.random() < 0.06),
+            clips=bool(rng.random() < 0.05),
         )
 
 
@@ -180,6 +184,7 @@ def paint_chest(canvas: Canvas, anatomy: Anatomy, pose: Pose) -> PosedHeart:
     _paint_abdomen(canvas, anatomy, pose, _bottom(heart.frame), rng)
     _paint_heart(canvas, anatomy, heart)
     _paint_bones(canvas, anatomy, pose, rng)
+    _paint_metal(canvas, anatomy, rng)
     return heart
 
 
@@ -397,7 +402,7 @@ def _paint_heart(canvas: Canvas, a: Anatomy, heart: PosedHeart) -> None:
 
 
 def _paint_bones(canvas: Canvas, a: Anatomy, pose: Pose, rng: np.random.Generator) -> None:
-    """Spine, ribs, sternum, shoulder blades, and now and then a pacemaker lead."""
+    """Spine, ribs, sternum and shoulder blades."""
     t, x = a.tissues, a.midline_x
     for level in np.arange(-420, 260, 27.0):
         at = (level, a.spine_y, x)
@@ -452,6 +457,23 @@ def _paint_bones(canvas: Canvas, a: Anatomy, pose: Pose, rng: np.random.Generato
             t.cortex * 0.8,
         )
         canvas.paint(Ellipsoid((178, a.spine_y - 15, x + side * 150), (22, 24, 24)), t.cortex * 0.7)
+
+
+def _paint_metal(canvas: Canvas, a: Anatomy, rng: np.random.Generator) -> None:
+    """What surgery left now and then: a pacemaker lead, a port with its catheter, clips."""
+    x = a.midline_x
+    front = a.spine_y - 52 - a.half_depth + a.fat_mm
     if a.pacemaker:
         lead = np.array([[150, -40, x - 30], [90, -5, x - 20], [20, 5, x - 22], [-20, -10, x + 18]])
         canvas.paint_path(_smooth(lead), 1.2, 2500.0)
+    if a.port:
+        catheter = np.array(
+            [[95, front, x - 70], [150, -45, x - 45], [100, -8, x - 21], [48, 0, x - 22]]
+        )
+        canvas.paint(Ellipsoid(catheter[0], (11, 6, 11)), 1200.0)
+        canvas.paint_path(_smooth(catheter), 1.0, 700.0)
+    if a.clips:
+        side = float(rng.choice([-1, 1]))
+        for _ in range(int(rng.integers(2, 7))):
+            at = np.array([rng.uniform(-20, 60), front, x + side * rng.uniform(40, 95)])
+            canvas.paint(Capsule(at, at + rng.normal(0, 2.5, 3), 0.7), 2800.0)

@@ -19,6 +19,7 @@ from cacnb.ct.writing import write_dicom_series, write_image
 from cacnb.errors import UsageError
 from cacnb.files import write_atomically
 from cacnb.simulation.coronaries import ARTERIES
+from cacnb.simulation.lesions import BURDENS
 from cacnb.simulation.scan import FieldOfView, Person, SimulatedScan, simulate_scan
 from cacnb.simulation.scanner import PROTOCOLS
 
@@ -28,7 +29,8 @@ class StudyPlan:
     """What to simulate: `pairs` people from `seed` on, each scanned in breath-hold and without.
 
     `form` is the file form of the images, "nifti" or "dicom"; `scans_per_person` 1 leaves out the
-    rescan.
+    rescan; `burden` names the population whose calcium the people carry, the protocol's own if
+    None.
     """
 
     pairs: int
@@ -37,6 +39,7 @@ class StudyPlan:
     field_of_view: FieldOfView = "chest"
     form: str = "nifti"
     scans_per_person: int = 2
+    burden: str | None = None
 
     def __post_init__(self) -> None:
         if self.pairs < 1:
@@ -49,6 +52,8 @@ class StudyPlan:
             raise UsageError(f"no field of view {self.field_of_view!r}: choose chest or heart")
         if self.scans_per_person not in (1, 2):
             raise UsageError(f"{self.scans_per_person} scans a person: choose 1 or 2")
+        if self.burden is not None and self.burden not in BURDENS:
+            raise UsageError(f"no burden {self.burden!r}: choose {', '.join(BURDENS)}")
         if self.form not in ("nifti", "dicom"):
             raise UsageError(f"no form {self.form!r}: choose nifti or dicom")
 
@@ -64,20 +69,11 @@ def simulate_study(plan: StudyPlan, out: Path, *, workers: int | None = None) ->
     A scan whose record is already there is not simulated again. The tables are written last, from
     the records: `cohort.csv`, `slice_labels.csv`, `truth_scans.csv`, `truth_lesions.csv`.
     """
-    for folder in ("scans", "masks", "lesion_regions", "clinical_lesions", "records"):
-        (out / folder).mkdir(parents=True, exist_ok=True)
-    plan_file = out / "study.toml"
-    text = _toml(plan)
-    if plan_file.exists() and plan_file.read_text(encoding="utf-8") != text:
-        raise UsageError(
-            f"{out} holds another study than the one asked for: choose an empty folder, "
-            "or repeat the call that made it"
-        )
-    write_atomically(text, plan_file)
+    prepare_study(out, _toml(plan))
     jobs = []
     for seed, hold in plan.scans():
         name = scan_name(seed, breath_hold=hold)
-        if _record(out, name).exists():
+        if record_file(out, name).exists():
             yield name
         else:
             jobs.append((plan, out, seed, hold))
@@ -88,7 +84,7 @@ def simulate_study(plan: StudyPlan, out: Path, *, workers: int | None = None) ->
             yield from pool.map(_one, jobs)
     else:
         yield from map(_one, jobs)
-    _write_tables(out)
+    write_tables(out)
 
 
 def scan_name(seed: int, *, breath_hold: bool) -> str:
@@ -96,7 +92,7 @@ def scan_name(seed: int, *, breath_hold: bool) -> str:
     return f"sim{seed:05d}_{'bh' if breath_hold else 'fb'}"
 
 
-def _record(out: Path, name: str) -> Path:
+def record_file(out: Path, name: str) -> Path:
     """The file that says a scan is finished, and all that is true of it."""
     return out / "records" / f"{name}.json"
 
@@ -104,30 +100,56 @@ def _record(out: Path, name: str) -> Path:
 def _one(job: tuple[StudyPlan, Path, int, bool]) -> str:
     plan, out, seed, hold = job
     name = scan_name(seed, breath_hold=hold)
-    person = Person.draw(seed, plan.protocol)
+    person = Person.draw(seed, plan.protocol, plan.burden)
     scan = simulate_scan(person, breath_hold=hold, field_of_view=plan.field_of_view)
-    path = _write_image(plan, scan, name, out)
+    write_scan(scan, name, out, form=plan.form, population=plan.protocol)
+    return name
+
+
+def prepare_study(out: Path, text: str) -> None:
+    """Make a study's folders and `study.toml`; refuse a folder that holds another study."""
+    for folder in (
+        "scans", "masks", "lesion_regions", "clinical_lesions", "calcium", "records",
+    ):  # fmt: skip
+        (out / folder).mkdir(parents=True, exist_ok=True)
+    plan_file = out / "study.toml"
+    if plan_file.exists() and plan_file.read_text(encoding="utf-8") != text:
+        raise UsageError(
+            f"{out} holds another study than the one asked for: choose an empty folder, "
+            "or repeat the call that made it"
+        )
+    write_atomically(text, plan_file)
+
+
+def write_scan(scan: SimulatedScan, name: str, out: Path, *, form: str, population: str) -> None:
+    """Write one scan of a study with all that is true of it; its record comes last.
+
+    `name` is `<patient>_<which scan>`; a patient's scans are a pair.
+    """
+    path = _write_image(scan, name, out, form, population)
     write_image(scan.heart, out / "masks" / f"{name}.nii.gz")
     write_image(scan.regions, out / "lesion_regions" / f"{name}.nii.gz")
     write_image(scan.picked, out / "clinical_lesions" / f"{name}.nii.gz")
+    calcium = np.rint(scan.coronary_calcium.array).astype(np.int16)
+    write_image(scan.image.with_array(calcium), out / "calcium" / f"{name}.nii.gz")
+    patient = name.split("_")[0]
     content = {
         "cohort": {
-            "scan": name, "patient": f"sim{seed:05d}", "pair": f"sim{seed:05d}",
-            "breath_hold": hold, "set": "simulated", "path": path,
+            "scan": name, "patient": patient, "pair": patient,
+            "breath_hold": scan.breath_hold, "set": "simulated", "path": path,
             "kvp": scan.settings.kvp, "slices": scan.image.shape[0],
             "spacing_z_mm": scan.image.spacing_mm[0], "spacing_xy_mm": scan.image.spacing_mm[1],
-            "slice_thickness_mm": scan.settings.thickness_mm, "protocol": plan.protocol,
+            "slice_thickness_mm": scan.settings.thickness_mm, "protocol": population,
         },
         "slices": scan.visible.astype(int).tolist(),
         "truth": {"scan": name, "mass_mg": scan.mass_mg, "visible": bool(scan.visible.any())},
         "lesions": _lesion_rows(scan, name),
     }  # fmt: skip
-    write_atomically(json.dumps(content), _record(out, name))
-    return name
+    write_atomically(json.dumps(content), record_file(out, name))
 
 
-def _write_image(plan: StudyPlan, scan: SimulatedScan, name: str, out: Path) -> str:
-    if plan.form == "nifti":
+def _write_image(scan: SimulatedScan, name: str, out: Path, form: str, population: str) -> str:
+    if form == "nifti":
         write_image(scan.image, out / "scans" / f"{name}.nii.gz")
         return f"scans/{name}.nii.gz"
     shutil.rmtree(out / "scans" / name, ignore_errors=True)  # of a call that was stopped
@@ -137,7 +159,7 @@ def _write_image(plan: StudyPlan, scan: SimulatedScan, name: str, out: Path) -> 
         kvp=scan.settings.kvp,
         slice_thickness_mm=scan.settings.thickness_mm,
         patient_pseudonym=name.split("_")[0],
-        description=f"cacnb simulated {plan.protocol}",
+        description=f"cacnb simulated {population}",
         seed=name,
     )
     return f"scans/{name}"
@@ -176,7 +198,8 @@ def _lesion_rows(scan: SimulatedScan, name: str) -> list[dict[str, Any]]:
     return rows
 
 
-def _write_tables(out: Path) -> None:
+def write_tables(out: Path) -> None:
+    """Write a study's tables from the records of its scans."""
     records = [
         json.loads(path.read_text(encoding="utf-8"))
         for path in sorted((out / "records").glob("*.json"))
@@ -206,7 +229,7 @@ def _toml(plan: StudyPlan) -> str:
         'source = "cacnb simulate: every scan and number here is simulated"\n'
         f'protocol = "{plan.protocol}"\npairs = {plan.pairs}\nseed = {plan.seed}\n'
         f'field_of_view = "{plan.field_of_view}"\nform = "{plan.form}"\n'
-        f"scans_per_person = {plan.scans_per_person}\narteries = {list(ARTERIES)}\n".replace(
-            "'", '"'
-        )
+        f"scans_per_person = {plan.scans_per_person}\n"
+        f'burden = "{plan.burden or plan.protocol}"\n'
+        f"arteries = {list(ARTERIES)}\n".replace("'", '"')
     )

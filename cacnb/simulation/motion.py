@@ -1,4 +1,4 @@
-"""How far the beating heart carries calcium while the gantry turns; no voxels, no anatomy."""
+"""How the beating heart and the breath carry calcium under the gantry; no voxels, no anatomy."""
 
 from __future__ import annotations
 
@@ -12,20 +12,40 @@ Vector = NDArray[np.float64]
 #: Excursion in mm over a heart beat, along the long axis and towards it. The right coronary moves
 #: most, the LAD least (Husmann 2007: peak velocities RCA > LCX > LAD; Lu 2001).
 EXCURSION_MM = {
-    "LAD": (9.0, 5.0), "LCX": (10.0, 5.0), "RCA": (18.0, 9.0),
+    "LAD": (8.0, 6.0), "LCX": (9.0, 7.0), "RCA": (18.0, 24.0),
     "aorta": (2.0, 1.0), "valve": (9.0, 2.0), "mitral": (10.0, 3.0),
 }  # fmt: skip
 
 
-def contraction(phase: Vector) -> Vector:
+#: Share of the excursion that the contraction of the atria makes before the beat: it pulls on the
+#: atrioventricular groove, in which RCA and LCX run.
+ATRIAL = {"LAD": 0.1, "LCX": 0.4, "RCA": 0.5, "aorta": 0.0, "valve": 0.2, "mitral": 0.5}
+
+#: Share of a rotation that the data of one slice span: helical interpolation over 180° plus fan
+#: (Kalender 1990), as a chest protocol without ECG reconstructs.
+ROTATION_SHARE = 0.8
+
+#: Beats a minute, and how much of the usual excursion a person's heart makes (mean, spread).
+BEATS_PER_MINUTE = (55.0, 90.0)
+STRENGTH = (1.4, 0.6)
+
+#: How far quiet breathing carries the heart from head to foot, peak to peak in mm (mean, spread):
+#: about 0.6 of what it carries the diaphragm (McLeish 2002); and seconds a breath takes.
+BREATH_MM = (6.0, 2.5)
+BREATH_S = (3.0, 5.0)
+
+
+def contraction(phase: Vector, atrial: float = 0.0) -> Vector:
     """Share of the excursion at a phase of the beat (0–1, periodic): 0 at rest, 1 at end systole.
 
-    Contraction to 0.35, relaxation to 0.60, rest until the next beat.
+    Contraction to 0.35, relaxation to 0.60, rest until 0.80; then the atria pull by the share
+    `atrial` and let go until the next beat.
     """
     p = np.mod(phase, 1.0)
     rising = 0.5 - 0.5 * np.cos(np.pi * p / 0.35)
     falling = 0.5 + 0.5 * np.cos(np.pi * (p - 0.35) / 0.25)
-    return np.where(p < 0.35, rising, np.where(p < 0.60, falling, 0.0))
+    pulled = atrial * (0.5 - 0.5 * np.cos(2 * np.pi * (p - 0.80) / 0.20))
+    return np.select([p < 0.35, p < 0.60, p < 0.80], [rising, falling, 0.0 * p], pulled)
 
 
 @dataclass(frozen=True)
@@ -44,11 +64,11 @@ class HeartBeat:
 
     @classmethod
     def draw(cls, rng: np.random.Generator, *, rotation_s: float, table_mm_s: float) -> HeartBeat:
-        """Draw a beat of 55–90 a minute and a random phase."""
-        beat_s = 60.0 / float(rng.uniform(55, 90))
+        """Draw a beat and a random phase."""
+        beat_s = 60.0 / float(rng.uniform(*BEATS_PER_MINUTE))
         return cls(
-            float(rng.random()), 1.0 / (table_mm_s * beat_s), rotation_s / beat_s,
-            float(np.clip(rng.normal(1.0, 0.4), 0.2, 2.0)),
+            float(rng.random()), 1.0 / (table_mm_s * beat_s), ROTATION_SHARE * rotation_s / beat_s,
+            float(np.clip(rng.normal(*STRENGTH), 0.2, 2.0)),
         )  # fmt: skip
 
     def shifts(
@@ -58,9 +78,34 @@ class HeartBeat:
         axial, radial = EXCURSION_MM[place]
         times = (np.arange(samples) + 0.5) / samples
         phase = self.phase_at_origin + self.phase_per_mm * z_mm + self.window * times
-        share = self.strength * contraction(phase)
+        share = self.strength * contraction(phase, ATRIAL[place])
         return np.asarray(share[:, None] * (axial * along + radial * inward))
 
 
-#: A heart that stands still.
+@dataclass(frozen=True)
+class Breath:
+    """One scan's breathing: it carries the chest from head to foot while the table moves.
+
+    `reach_mm` peak to peak, `per_mm` breaths for each mm of table, `phase` at z = 0 (0–1). The
+    whole chest is carried, spine and ribs too: a simplification that the heart does not show.
+    """
+
+    reach_mm: float
+    per_mm: float
+    phase: float
+
+    @classmethod
+    def draw(cls, rng: np.random.Generator, *, table_mm_s: float) -> Breath:
+        """Draw a quiet breath."""
+        reach = float(np.clip(rng.normal(*BREATH_MM), 0.0, 15.0))
+        return cls(reach, 1.0 / (table_mm_s * float(rng.uniform(*BREATH_S))), float(rng.random()))
+
+    def seen_mm(self, z_mm: Vector) -> Vector:
+        """Where in the resting chest a slice at z lies, in mm; z itself without breathing."""
+        turn = 2 * np.pi * (self.per_mm * np.asarray(z_mm) + self.phase)
+        return np.asarray(z_mm - 0.5 * self.reach_mm * np.cos(turn))
+
+
+#: A heart that stands still, and a breath that is held.
 STILL = HeartBeat(0.9, 0.0, 0.0, 0.0)
+HELD = Breath(0.0, 0.0, 0.0)

@@ -10,7 +10,7 @@ from cacnb.ct.volume import Volume
 
 #: A lesion is seen half of the time at this contrast-to-noise ratio, corrected for its area
 #: (Rose 1948: about 5 for an ideal observer; a rested reader who scrolls does a little better).
-SEEN_AT_CNR = 4.0
+SEEN_AT_CNR = 5.0
 
 #: Width of the reader's psychometric curve, in the same units.
 READER_SPREAD = 0.5

@@ -45,11 +45,14 @@ class Person:
     protocol: str
 
     @classmethod
-    def draw(cls, seed: int, protocol: str = "rtp") -> Person:
-        """Draw a person of a protocol's population; the same seed gives the same person."""
+    def draw(cls, seed: int, protocol: str = "rtp", burden: str | None = None) -> Person:
+        """Draw a person of a protocol's population; the same seed gives the same person.
+
+        `burden` names another population's calcium than the protocol's own.
+        """
         stream = seed * 10 + list(PROTOCOLS).index(protocol)
         anatomy = Anatomy.draw(stream, spread=1.8 if protocol == "locator" else 1.0)
-        return cls(anatomy, tuple(draw_lesions(anatomy, BURDENS[protocol])), protocol)
+        return cls(anatomy, tuple(draw_lesions(anatomy, BURDENS[burden or protocol])), protocol)
 
 
 @dataclass(frozen=True)
@@ -97,14 +100,16 @@ def simulate_scan(
     rng = np.random.default_rng([anatomy.seed, 4, int(breath_hold), repeat])
     protocol = PROTOCOLS[person.protocol]
     pose = Pose.draw(rng, breath_hold=breath_hold)
-    settings = Settings.draw(protocol, rng)
+    settings = Settings.draw(protocol, rng, breath_hold=breath_hold)
     grid = _grid(anatomy, pose, settings, field_of_view)
     if person.protocol == "locator":
         anatomy, grid = _vary(anatomy, pose, grid, rng)
     edge_mm = max(1.0, settings.pixel_mm)
-    canvas = Canvas(*(grid.axis_mm(i) for i in range(3)), edge_mm=edge_mm, background=-1000.0)
+    z_mm, y_mm, x_mm = (grid.axis_mm(i) for i in range(3))
+    seen_mm = settings.breath.seen_mm(z_mm)
+    canvas = Canvas(seen_mm, y_mm, x_mm, edge_mm=edge_mm, background=-1000.0)
     heart = paint_chest(canvas, anatomy, pose)
-    sac = Canvas(*(grid.axis_mm(i) for i in range(3)), edge_mm=edge_mm, background=0.0)
+    sac = Canvas(seen_mm, y_mm, x_mm, edge_mm=edge_mm, background=0.0)
     paint_heart_mask(sac, heart)
     lesions = list(person.lesions)
     deposits = deposit(lesions, heart)
@@ -115,7 +120,7 @@ def simulate_scan(
     }
     other = [d for d in deposits if d.place not in ARTERIES]
     image += sum(calcium.values()) + render_calcium(other, heart, settings, grid)
-    image += noise(grid.shape, settings, rng)
+    image += noise(grid.shape, settings, rng, z_mm=z_mm)
     stored = np.clip(np.rint(image), -1024, BRIGHTEST_HU).astype(np.int16)
     on_table = _on_table(grid, pose)
     volume = on_table.with_array(stored)
@@ -123,10 +128,11 @@ def simulate_scan(
     by_artery = {name: on_table.with_array(values) for name, values in calcium.items()}
     total = on_table.with_array(np.asarray(sum(calcium.values()), np.float32))
     seen = label_slices(volume, total, mask, rng)
-    centres = {
-        i: np.mean([d.centre for d in deposits if d.lesion == i], axis=0) + pose.table_mm
-        for i in range(len(lesions))
-    }
+    centres = {}
+    for i in range(len(lesions)):
+        z, y, x = np.mean([d.centre for d in deposits if d.lesion == i], axis=0)
+        at_rest = np.array([np.interp(z, seen_mm, z_mm), y, x])
+        centres[i] = at_rest + pose.table_mm
     return SimulatedScan(
         person, breath_hold, settings, volume, mask, by_artery, seen,
         paint_regions(by_artery, seen), pick_lesions(volume, total), centres,

@@ -12,7 +12,7 @@ from scipy.special import ndtr
 from cacnb.ct.volume import Volume
 from cacnb.simulation.anatomy import PosedHeart
 from cacnb.simulation.lesions import Deposit, hu_mm3_per_mg
-from cacnb.simulation.motion import HeartBeat
+from cacnb.simulation.motion import HELD, Breath, HeartBeat
 
 Vector = NDArray[np.float64]
 
@@ -38,7 +38,7 @@ CONTRAST_CHANCE, NO_HEART_CHANCE = 0.2, 0.12
 #: blur and table speed are typical of such scans, not from the paper.
 PROTOCOLS = {
     "rtp": Protocol(
-        "rtp", (120.0,), (0.92, 1.37), ((3.0, 3.0),), (1.8, 2.7), (10.0, 20.0), 0.50, 40.0
+        "rtp", (120.0,), (0.92, 1.37), ((3.0, 3.0),), (1.5, 3.3), (12.0, 22.0), 0.50, 40.0
     ),
     "nlst": Protocol(
         "nlst", (120.0, 120.0, 140.0), (0.49, 0.98),
@@ -55,7 +55,7 @@ PROTOCOLS = {
 
 @dataclass(frozen=True)
 class Settings:
-    """The settings of one scan: tube voltage, grid, blur (sigma, mm), noise (HU) and heart beat."""
+    """The settings of one scan: tube voltage, grid, blur (sigma, mm), noise (HU), beat, breath."""
 
     kvp: float
     pixel_mm: float
@@ -64,9 +64,12 @@ class Settings:
     blur_mm: float
     noise_hu: float
     beat: HeartBeat
+    breath: Breath = HELD
 
     @classmethod
-    def draw(cls, protocol: Protocol, rng: np.random.Generator) -> Settings:
+    def draw(
+        cls, protocol: Protocol, rng: np.random.Generator, *, breath_hold: bool = True
+    ) -> Settings:
         """Draw one scan's settings from a protocol."""
         thickness, spacing = protocol.slices_mm[int(rng.integers(len(protocol.slices_mm)))]
         beat = HeartBeat.draw(rng, rotation_s=protocol.rotation_s, table_mm_s=protocol.table_mm_s)
@@ -78,6 +81,7 @@ class Settings:
             blur_mm=float(rng.uniform(*protocol.blur_fwhm_mm)) / 2.355,
             noise_hu=float(rng.uniform(*protocol.noise_hu)),
             beat=beat,
+            breath=HELD if breath_hold else Breath.draw(rng, table_mm_s=protocol.table_mm_s),
         )
 
 
@@ -99,6 +103,7 @@ def render_calcium(
     out = np.zeros(grid.shape, np.float32)
     scale = hu_mm3_per_mg(settings.kvp)
     z_mm, y_mm, x_mm = (grid.axis_mm(i) for i in range(3))
+    seen_mm = settings.breath.seen_mm(z_mm)
     _, dy, dx = grid.spacing_mm
     half = settings.thickness_mm / 2
     for piece in deposits:
@@ -109,12 +114,12 @@ def render_calcium(
         reach = 4 * sigma + 26.0
         ys = slice(*np.searchsorted(y_mm, (piece.centre[1] - reach, piece.centre[1] + reach)))
         xs = slice(*np.searchsorted(x_mm, (piece.centre[2] - reach, piece.centre[2] + reach)))
-        near = np.flatnonzero(np.abs(z_mm - piece.centre[0]) <= 4 * sigma + half + 22.0)
+        near = np.flatnonzero(np.abs(seen_mm - piece.centre[0]) <= 4 * sigma + half + 22.0)
         for k in near:
             moved = piece.centre + settings.beat.shifts(
                 piece.place, float(z_mm[k]), heart.frame.long_axis, inward, samples
             )
-            wz = _share(z_mm[k : k + 1], moved[:, :1], piece.sigma_mm + 1e-3, half)[:, 0]
+            wz = _share(seen_mm[k : k + 1], moved[:, :1], piece.sigma_mm + 1e-3, half)[:, 0]
             if wz.max() < 1e-6:
                 continue
             wy = _share(y_mm[ys], moved[:, 1:2], sigma, dy / 2)
@@ -140,10 +145,20 @@ def blur(image: NDArray[np.float32], settings: Settings, edge_mm: float) -> NDAr
     return image
 
 
+#: Where the shoulders begin above the heart's centre in mm, over how many mm they are reached, and
+#: how much louder the noise is there: twice the path through the body at the same mAs.
+SHOULDERS_MM, SHOULDERS_OVER_MM, SHOULDERS_LOUDER = 95.0, 45.0, 1.8
+
+
 def noise(
-    shape: tuple[int, int, int], settings: Settings, rng: np.random.Generator
+    shape: tuple[int, int, int],
+    settings: Settings,
+    rng: np.random.Generator,
+    *,
+    z_mm: Vector | None = None,
 ) -> NDArray[np.float32]:
-    """CT noise in HU, (z, y, x): filtered back-projection's texture, stronger in the body's middle.
+    """CT noise in HU, (z, y, x): filtered back-projection's texture, stronger in the body's middle
+    and, where `z_mm` (the slices' heights above the heart) is given, through the shoulders.
 
     The noise power spectrum rises with frequency as the ramp filter does and falls with the
     kernel's point spread (Riederer 1978); overlapping slices share noise.
@@ -163,4 +178,7 @@ def noise(
     r2 = (np.arange(y)[:, None] - y / 2) ** 2 + (np.arange(x)[None, :] - x / 2) ** 2
     middle = np.exp(-r2 * settings.pixel_mm**2 / (2 * 110.0**2)).astype(np.float32)
     field *= np.float32(settings.noise_hu) * (np.float32(0.45) + np.float32(0.55) * middle)
+    if z_mm is not None:
+        reached = np.clip((z_mm - SHOULDERS_MM) / SHOULDERS_OVER_MM, 0, 1)
+        field *= (1 + (SHOULDERS_LOUDER - 1) * reached).astype(np.float32)[:, None, None]
     return field

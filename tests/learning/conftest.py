@@ -42,13 +42,20 @@ def slices_of_known_number(labels: np.ndarray, positions: np.ndarray, size: int 
     return SliceStore(hu.copy(), labels, positions.astype(np.float32), scans)
 
 
-def speckled_store(size: int = 40) -> SliceStore:
+def speckled_store(size: int = 40, *, known: bool = False) -> SliceStore:
+    """Slices with and without a bright square; `known` tells the square as their calcium."""
     rng = np.random.default_rng(0)
     hu = rng.normal(60, 60, (40, size, size)).astype(np.int16)
     labels = np.arange(40) % 2 == 0
-    hu[labels, size // 2 - 2 : size // 2 + 2, size // 2 - 2 : size // 2 + 2] += 400
+    square = np.zeros((size, size), np.int16)
+    square[size // 2 - 2 : size // 2 + 2, size // 2 - 2 : size // 2 + 2] = 400
+    hu[labels] += square
     positions = np.linspace(0, 1, 40, dtype=np.float32)
-    return SliceStore(hu, labels, positions, np.arange(40, dtype=np.int32) // 10)
+    store = SliceStore(hu, labels, positions, np.arange(40, dtype=np.int32) // 10)
+    if known:
+        store.calcium = square[None]
+        store.calcium_rows = np.where(labels, 0, -1)
+    return store
 
 
 def write_heart(stem: Path, shape: tuple[int, int, int], low: int, high: int) -> Path:
@@ -70,7 +77,7 @@ def start_heart(stem: Path, recipe: HeartRecipe = TINY_HEART) -> tuple[Learner, 
 
 
 def start_slices(recipe: SliceRecipe = TINY_SLICES) -> tuple[Learner, Sampler]:
-    store = speckled_store()
+    store = speckled_store(known=recipe.twins)
     return SliceLearner(recipe), SliceSampler(
         store, np.arange(len(store.labels)), recipe.batch // 2, 0, by_position=False
     )
@@ -79,18 +86,19 @@ def start_slices(recipe: SliceRecipe = TINY_SLICES) -> tuple[Learner, Sampler]:
 def start_decomposition(
     recipe: DecompositionRecipe = TINY_DECOMPOSITION,
 ) -> tuple[Learner, Sampler]:
-    store = speckled_store()
+    store = speckled_store(known=recipe.inserted_weight > 0)
     return CalciumCycleGan(recipe), SliceSampler(
         store, np.arange(len(store.labels)), recipe.batch, 0, by_position=True
     )
 
 
-@pytest.fixture(params=["heart", "slices", "decomposition", "departed"])
+@pytest.fixture(params=["heart", "slices", "twins", "decomposition", "departed"])
 def start(request: pytest.FixtureRequest, tmp_path: Path) -> Start:
     """Each of the three learners in its paper's form, and the CycleGAN with its departures."""
     starts: dict[str, Start] = {
         "heart": lambda: start_heart(write_heart(tmp_path / "chest", (24, 24, 24), 6, 18)),
         "slices": start_slices,
+        "twins": lambda: start_slices(replace(TINY_SLICES, twins=True)),
         "decomposition": start_decomposition,
         "departed": lambda: start_decomposition(TINY_DEPARTED),
     }

@@ -12,6 +12,7 @@ from cacnb.learning.batches import (
     POSITION_BINS,
     PatchSampler,
     SliceSampler,
+    SliceStore,
     augment_slices,
     to_grey,
     window,
@@ -121,12 +122,33 @@ def test_a_samplers_state_goes_into_a_file_and_back() -> None:
 
 @given(number=st.integers(0, 1000), crop=st.integers(12, 24), turn=st.floats(0, 45))
 @settings(max_examples=25, deadline=None)
-def test_augmentation_keeps_the_range_of_grey_values(number: int, crop: int, turn: float) -> None:
+def test_augmentation_passes_the_range_of_grey_values_only_where_it_adds_noise(
+    number: int, crop: int, turn: float
+) -> None:
     images = torch.rand(6, 1, 24, 24, generator=seed(number))
     out = augment_slices(images, crop, turn, seed(number))
     assert out.shape == (6, 1, crop, crop)
-    assert float(out.min()) >= 0.0
-    assert float(out.max()) <= 1.0
+    assert float(out.min()) >= -1.0
+    assert float(out.max()) <= 2.0
+
+
+def test_an_image_and_the_calcium_in_it_are_turned_and_made_noisy_alike() -> None:
+    image = torch.rand(6, 1, 24, 24, generator=seed(0))
+    out = augment_slices(torch.cat([image, 0.5 * image], dim=1), 20, 10.0, seed(1))
+    torch.testing.assert_close(out[:, 1], 0.5 * out[:, 0])
+
+
+def test_where_the_calcium_is_known_it_comes_as_a_second_channel() -> None:
+    labels = np.array([True, False] * 4)
+    hu = np.full((8, 6, 6), -200, np.int16)
+    calcium = np.full((1, 6, 6), 300, np.int16)
+    store = SliceStore(hu, labels, np.linspace(0, 1, 8), np.zeros(8, np.int32))
+    store.calcium, store.calcium_rows = calcium, np.where(labels, 0, -1)
+    cac, clear = SliceSampler(store, np.arange(8), 3, 0, by_position=False).draw()
+    assert cac.shape == clear.shape == (3, 2, 6, 6)
+    np.testing.assert_allclose(cac[:, 0], -0.15, atol=1e-6)
+    np.testing.assert_allclose(cac[:, 1], 0.3)
+    assert not clear[:, 1].any()
 
 
 def noise_choices(slices: torch.Tensor, image: torch.Tensor) -> list[str]:
@@ -134,7 +156,7 @@ def noise_choices(slices: torch.Tensor, image: torch.Tensor) -> list[str]:
     quiet = torch.from_numpy(
         ndimage.gaussian_filter(image.numpy(), 0.5, mode="mirror", truncate=4.0)
     )
-    loud = (2 * image - quiet).clamp(0, 1)
+    loud = 2 * image - quiet
     choices = {"quiet": quiet, "loud": loud, "same": image}
     found = []
     for slice_ in slices[:, 0]:

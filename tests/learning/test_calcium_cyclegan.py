@@ -5,12 +5,13 @@ import pytest
 import torch
 from torch import Tensor, nn
 
+from cacnb.errors import InputError
 from cacnb.learning.calcium_cyclegan import (
     CalciumCycleGan,
     adversarial_loss,
     cac_map_hu,
     cycle_loss,
-    draw_lesions,
+    insert_calcium,
     inserted_loss,
     map_loss,
 )
@@ -76,16 +77,37 @@ def test_calcium_where_no_lesion_was_drawn_is_a_loss() -> None:
     assert float(inserted_loss(torch.tensor([0.1, 0.2]), drawn)) > 0.01
 
 
-def test_lesions_are_drawn_where_fat_meets_muscle_and_nowhere_else() -> None:
-    image = torch.full((6, 1, 64, 64), 0.3)
-    image[..., 20:40, 30:50] = 0.05
-    maps = draw_lesions(image, torch.Generator().manual_seed(0))
-    assert maps.shape == image.shape
-    assert float(maps.min()) >= 0
-    assert float(maps.max()) <= 0.9
-    assert maps.flatten(1).any(dim=1).all()
-    inside = maps[..., 17:43, 27:53].sum() / maps.sum()
-    assert float(inside) > 0.8
+def slices_with_a_spot() -> Tensor:
+    """Unclipped grey values and the calcium in them: fat below the window, a spot of 0.3."""
+    slices = torch.full((6, 2, 16, 16), 0.0)
+    slices[:, 0] = -0.05
+    slices[:, :, 6:9, 6:9] += 0.3
+    return slices
+
+
+def test_calcium_is_put_back_at_another_strength_and_the_rest_stays() -> None:
+    slices = slices_with_a_spot()
+    images, maps = insert_calcium(slices, torch.Generator().manual_seed(0))
+    gains = maps[:, 0, 7, 7] / 0.3
+    assert len({round(float(gain), 4) for gain in gains}) == 6
+    torch.testing.assert_close(images[:, 0, 7, 7], (-0.05 + 0.3 * gains).clamp(0, 1))
+    assert float(images.min()) >= 0
+    assert not maps[..., :6, :].any()
+    assert not images[..., :6, :].any()
+
+
+def test_a_slice_without_calcium_keeps_its_image_and_has_an_empty_map() -> None:
+    slices = torch.cat([torch.rand(3, 1, 8, 8), torch.zeros(3, 1, 8, 8)], dim=1)
+    images, maps = insert_calcium(slices, torch.Generator().manual_seed(0))
+    torch.testing.assert_close(images, slices[:, :1])
+    assert not maps.any()
+
+
+def test_a_recipe_that_needs_known_calcium_refuses_slices_without() -> None:
+    learner = CalciumCycleGan(TINY_DEPARTED)
+    slices = torch.rand(2, 1, 40, 40)
+    with pytest.raises(InputError, match="calcium/"):
+        learner.step(slices, slices, 1)
 
 
 def test_the_loss_terms_are_those_of_the_translations() -> None:

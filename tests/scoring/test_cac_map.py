@@ -3,7 +3,7 @@ import pytest
 
 from cacnb.ct.volume import Volume
 from cacnb.errors import InputError
-from cacnb.scoring.cac_map import clean_map, healthy_image
+from cacnb.scoring.cac_map import clean_map, healthy_image, map_lesions
 
 SHAPE = (3, 4, 4)
 SPACING_MM = (1.5, 1.0, 1.0)
@@ -63,3 +63,44 @@ def test_a_map_with_nan_is_refused():
 def test_a_call_for_every_slice_is_wanted():
     with pytest.raises(InputError, match="each of the 3 slices"):
         clean(positive=(True, False))
+
+
+def two_lesions():
+    """A lesion of 3 × 50 HU over all slices in one column, and one of 80 HU in a corner."""
+    values = np.zeros(SHAPE, np.float32)
+    values[:, 0, 0] = 50.0
+    values[1, 3, 3] = 80.0
+    return grid(values)
+
+
+def test_a_lesion_takes_the_highest_probability_of_its_slices():
+    found = map_lesions(two_lesions(), grid(True, bool), np.array([0.9, 0.2, 0.1]))
+    np.testing.assert_allclose(found.probability, [0.9, 0.2])
+    np.testing.assert_array_equal(found.voxels, [3, 1])
+    np.testing.assert_allclose(found.mass_hu_mm3, [150 * 1.5, 80 * 1.5])
+
+
+def test_a_lesion_is_near_the_arteries_by_the_share_of_its_mass():
+    near = np.zeros(SHAPE, bool)
+    near[:2] = True
+    found = map_lesions(two_lesions(), grid(near, bool), np.ones(3))
+    np.testing.assert_allclose(found.near_share, [2 / 3, 1.0])
+
+
+def test_lesions_are_kept_whole_or_not_at_all():
+    found = map_lesions(two_lesions(), grid(True, bool), np.ones(3))
+    kept = found.kept(two_lesions(), np.array([True, False])).array
+    assert kept.sum() == 150.0
+    assert kept[1, 3, 3] == 0.0
+
+
+def test_an_empty_map_has_no_lesions():
+    found = map_lesions(grid(0.0), grid(True, bool), np.ones(3))
+    assert len(found.voxels) == 0
+    assert not found.kept(grid(0.0), np.zeros(0, bool)).array.any()
+
+
+def test_a_region_on_another_grid_is_refused():
+    region = Volume(np.ones((3, 4, 5), bool), SPACING_MM)
+    with pytest.raises(InputError, match="region near the arteries"):
+        map_lesions(two_lesions(), region, np.ones(3))

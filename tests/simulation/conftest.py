@@ -5,8 +5,8 @@ import pytest
 from cacnb.simulation.scan import Person, SimulatedScan, simulate_scan
 
 #: Seeds of the radiotherapy population: coronary calcium; none at all; aortic calcium alone;
-#: coronary, aortic and mitral calcium.
-CARRIER, HEALTHY, AORTA_ONLY, MANY_SITES = 3, 0, 5, 11
+#: coronary and aortic calcium.
+CARRIER, HEALTHY, AORTA_ONLY, MANY_SITES = 3, 0, 5, 32
 
 
 @cache

@@ -3,7 +3,15 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from cacnb.simulation.motion import EXCURSION_MM, STILL, HeartBeat, contraction
+from cacnb.simulation.motion import (
+    EXCURSION_MM,
+    HELD,
+    ROTATION_SHARE,
+    STILL,
+    Breath,
+    HeartBeat,
+    contraction,
+)
 
 DOWN, INWARD = np.array([-1.0, 0, 0]), np.array([0, 0, 1.0])
 
@@ -20,8 +28,13 @@ def test_the_heart_rests_in_diastole_and_is_contracted_at_end_systole() -> None:
     np.testing.assert_allclose(contraction(np.array([0.0, 0.35, 0.6, 0.7, 0.99])), [0, 1, 0, 0, 0])
 
 
-def test_contraction_never_jumps() -> None:
-    share = contraction(np.linspace(0, 2, 4001))
+def test_the_atria_pull_once_more_before_the_next_beat() -> None:
+    np.testing.assert_allclose(contraction(np.array([0.7, 0.8, 0.9, 1.0]), 0.5), [0, 0, 0.5, 0])
+
+
+@pytest.mark.parametrize("atrial", [0.0, 0.5])
+def test_contraction_never_jumps(atrial: float) -> None:
+    share = contraction(np.linspace(0, 2, 4001), atrial)
     assert np.abs(np.diff(share)).max() < 0.01
 
 
@@ -37,8 +50,10 @@ def test_the_right_coronary_moves_most_and_the_lad_least() -> None:
 
 def test_calcium_moves_towards_the_apex_and_inwards_and_comes_back() -> None:
     beat = HeartBeat(0.35, 0.0, window=0.0, strength=0.5)
-    np.testing.assert_allclose(beat.shifts("LAD", 0.0, DOWN, INWARD, 2), [[-4.5, 0, 2.5]] * 2)
-    rest = HeartBeat(0.75, 0.0, window=0.1, strength=0.5)
+    axial, radial = EXCURSION_MM["LAD"]
+    want = [[-0.5 * axial, 0, 0.5 * radial]] * 2
+    np.testing.assert_allclose(beat.shifts("LAD", 0.0, DOWN, INWARD, 2), want)
+    rest = HeartBeat(0.65, 0.0, window=0.1, strength=0.5)
     assert not rest.shifts("LAD", 0.0, DOWN, INWARD, 8).any()
 
 
@@ -46,7 +61,7 @@ def test_a_later_slice_sees_a_later_phase() -> None:
     beat = HeartBeat(0.0, 0.01, window=0.0, strength=1.0)
     shifts = [np.linalg.norm(beat.shifts("RCA", z, DOWN, INWARD, 1)) for z in (0.0, 20.0, 35.0)]
     assert shifts == sorted(shifts)
-    assert shifts[-1] == pytest.approx(np.hypot(18, 9))
+    assert shifts[-1] == pytest.approx(np.hypot(*EXCURSION_MM["RCA"]))
 
 
 def test_a_still_heart_stays_where_it_is() -> None:
@@ -58,7 +73,24 @@ def test_a_still_heart_stays_where_it_is() -> None:
 @settings(deadline=None)
 def test_a_drawn_heart_beats_between_55_and_90_times_a_minute(seed: int) -> None:
     beat = HeartBeat.draw(np.random.default_rng(seed), rotation_s=0.5, table_mm_s=40.0)
-    rate = 60.0 * beat.window / 0.5
+    rate = 60.0 * beat.window / (0.5 * ROTATION_SHARE)
     assert 55 <= rate <= 90
     assert beat.phase_per_mm == pytest.approx(rate / 60 / 40)
     assert 0.2 <= beat.strength <= 2.0
+
+
+def test_a_held_breath_leaves_every_slice_where_it_is() -> None:
+    np.testing.assert_array_equal(HELD.seen_mm(np.arange(5.0)), np.arange(5.0))
+
+
+@given(seed=st.integers(0, 1000))
+@settings(deadline=None)
+def test_quiet_breathing_carries_slices_by_half_its_reach_and_never_past_each_other(
+    seed: int,
+) -> None:
+    breath = Breath.draw(np.random.default_rng(seed), table_mm_s=40.0)
+    z_mm = np.arange(-150.0, 150.0, 0.6)
+    seen_mm = breath.seen_mm(z_mm)
+    assert 0 <= breath.reach_mm <= 15
+    assert np.abs(seen_mm - z_mm).max() <= 0.5 * breath.reach_mm + 1e-9
+    assert (np.diff(seen_mm) > 0).all()
