@@ -24,9 +24,8 @@ SOME_FAT_HU, ALL_FAT_HU, MUSCLE_HU = 15.0, -45.0, (10.0, 120.0)
 #: HU of lung, and how far in mm its rim reaches, where muscle and air in one voxel look like fat.
 LUNG_HU, LUNG_RIM_MM = -250.0, 3.5
 
-#: HU and least volume of bone and calcified cartilage, and how near them in mm fat and muscle are
-#: the chest wall's.
-BONE_HU, BONE_CM3, WALL_MM = 140.0, 1.0, 9.0
+#: HU and least volume of bone and cartilage, and how near them in mm is chest wall.
+BONE_HU, BONE_CM3, WALL_MM = 100.0, 1.0, 10.0
 
 #: Radius in mm within which fat and muscle have to meet.
 MEETING_MM = 2.5
@@ -35,6 +34,10 @@ MEETING_MM = 2.5
 #: and mm of way.
 MOVE_COST, BEND_COST = 0.35, 0.03
 
+#: An artery ends where the map is lower from there on: the mask is wrong there, or the scan does
+#: not show it. A third of it always stays.
+LEAST_GROOVE = 0.15
+
 
 def groove_map(volume: Volume, heart: Volume) -> Volume:
     """How much each place looks like a coronary groove, 0–1: fat by muscle, no lung or bone near.
@@ -42,14 +45,14 @@ def groove_map(volume: Volume, heart: Volume) -> Volume:
     `volume` (HU) and `heart` (bool) stand on one grid; the answer covers the heart on a 2 mm grid
     and is 0 outside the mask.
     """
-    box = _box(heart, margin_mm=12.0)
+    box = _box(heart, margin_mm=30.0)
     fine = resample(_cut(volume, box), (FAT_GRID_MM,) * 3)
     inside = resample(
         _cut(heart.with_array(heart.array.astype(np.float32)), box), (FAT_GRID_MM,) * 3
     )
     hu = fine.array
     away_mm = ndimage.distance_transform_edt(hu > LUNG_HU, sampling=FAT_GRID_MM)
-    off_rim = (away_mm > LUNG_RIM_MM) & ~_chest_wall(hu)
+    off_rim = (away_mm > LUNG_RIM_MM) & ~_chest_wall(hu, inside.array > 0.5)
     fat = np.clip((SOME_FAT_HU - hu) / (SOME_FAT_HU - ALL_FAT_HU), 0, 1) * off_rim
     muscle = (hu >= MUSCLE_HU[0]) & (hu <= MUSCLE_HU[1])
     near = [
@@ -64,7 +67,8 @@ def into_grooves(line: Vector, grooves: Volume) -> Vector:
     """An artery's centre line (n, 3) in mm, bent to run where the groove map is high.
 
     The best of all paths whose points are each moved by at most `SEARCH_MM`, found by dynamic
-    programming; where nothing in reach looks like a groove the artery keeps its course.
+    programming. The artery ends after the last groove in reach, and keeps its course where there
+    is none.
     """
     reach = np.arange(-SEARCH_MM, SEARCH_MM + 0.1, STEP_MM)
     moves = np.stack(np.meshgrid(reach, reach, reach, indexing="ij"), -1).reshape(-1, 3)
@@ -86,17 +90,26 @@ def into_grooves(line: Vector, grooves: Volume) -> Vector:
     chosen = [int(best.argmin())]
     for i in range(len(line) - 1, 0, -1):
         chosen.append(int(came[i][chosen[-1]]))
-    moved = line + moves[chosen[::-1]]
-    return np.asarray(ndimage.gaussian_filter1d(moved, 1.0, axis=0, mode="nearest"))
+    path = np.array(chosen[::-1])
+    moved = ndimage.gaussian_filter1d(line + moves[path], 1.0, axis=0, mode="nearest")
+    shown = np.flatnonzero(found[np.arange(len(line)), path] >= LEAST_GROOVE)
+    end = max(int(shown[-1]) + 1, len(line) // 3) if len(shown) else len(line)
+    return np.asarray(moved[:end])
 
 
-def _chest_wall(hu: NDArray[np.float32]) -> NDArray[np.bool_]:
-    """What lies near bone and cartilage on the fat's grid."""
+def _chest_wall(hu: NDArray[np.float32], inside: NDArray[np.bool_]) -> NDArray[np.bool_]:
+    """What is near bone and cartilage or lies before the ribs, on the fat's grid."""
     labels, _ = ndimage.label(ndimage.gaussian_filter(hu, 0.7) > BONE_HU)
     large = np.bincount(labels.ravel()) * FAT_GRID_MM**3 >= 1000 * BONE_CM3
     large[0] = False
-    away_mm = ndimage.distance_transform_edt(~large[labels], sampling=FAT_GRID_MM)
-    return np.asarray(away_mm < WALL_MM) if large.any() else np.zeros(hu.shape, bool)
+    bone = large[labels]
+    if not bone.any():
+        return np.zeros(hu.shape, bool)
+    wall = ndimage.distance_transform_edt(~bone, sampling=FAT_GRID_MM) < WALL_MM
+    ribs = wall.copy()
+    ribs[:, round(float(np.nonzero(inside)[1].mean())) :] = False
+    before = np.logical_or.accumulate(ribs[:, ::-1], axis=1)[:, ::-1]
+    return np.asarray(wall | before)
 
 
 def _box(heart: Volume, margin_mm: float) -> tuple[slice, slice, slice]:

@@ -34,6 +34,25 @@ def test_an_artery_bends_into_the_groove_beside_it(heart: tuple[Volume, Volume])
     assert np.linalg.norm(bent - line, axis=1).max() <= SEARCH_MM
 
 
+def test_an_artery_ends_where_no_groove_is_shown_any_more(heart: tuple[Volume, Volume]) -> None:
+    volume, mask = heart
+    upper = volume.array.copy()
+    upper[:20][upper[:20] == -90] = 45
+    line = np.stack([np.linspace(70, 12, 30), np.full(30, 38.0), np.full(30, 46.0)], -1)
+    bent = into_grooves(line, groove_map(volume.with_array(upper), mask))
+    assert 10 <= len(bent) < 25
+    assert 24 < bent[-1, 0] < 48
+
+
+def test_beside_and_before_a_rib_is_chest_wall(heart: tuple[Volume, Volume]) -> None:
+    volume, mask = heart
+    with_rib = volume.array.copy()
+    with_rib[4:-4, 12:15, 8:32] = 400  # before the fat, which stays 8 mm behind it
+    shown = groove_map(volume, mask).array[15:-15]
+    beside = groove_map(volume.with_array(with_rib), mask).array[15:-15]
+    assert beside.sum() < 0.7 * shown.sum()
+
+
 def test_an_artery_without_a_groove_in_reach_keeps_its_course(
     heart: tuple[Volume, Volume],
 ) -> None:
