@@ -43,7 +43,8 @@ from cacnb.scoring.cac_map import (
     map_lesions,
 )
 from cacnb.scoring.proposed import SMALLEST_LESION_VOXELS
-from cacnb.simulation.anatomy import Pose, paint_heart_mask, pose_heart
+from cacnb.simulation.anatomy import Pose, pose_heart
+from cacnb.simulation.chest import paint_heart_mask
 from cacnb.simulation.cohort import StudyPlan, simulate_study
 from cacnb.simulation.scan import Person
 from cacnb.simulation.shapes import Canvas

@@ -7,7 +7,8 @@ from numpy.typing import NDArray
 from scipy.optimize import minimize
 
 from cacnb.ct.volume import Volume
-from cacnb.simulation.anatomy import PosedHeart, paint_heart_mask
+from cacnb.simulation.anatomy import PosedHeart
+from cacnb.simulation.chest import paint_heart_mask
 from cacnb.simulation.coronaries import HeartFrame, heart_frame
 from cacnb.simulation.shapes import Canvas
 

@@ -12,10 +12,9 @@ from cacnb.ct.volume import Volume
 from cacnb.simulation.anatomy import (
     Anatomy,
     Pose,
-    paint_chest,
-    paint_heart_mask,
     pose_heart,
 )
+from cacnb.simulation.chest import paint_chest, paint_heart_mask
 from cacnb.simulation.coronaries import ARTERIES
 from cacnb.simulation.lesions import BURDENS, Lesion, deposit, draw_lesions
 from cacnb.simulation.reader import label_slices, paint_regions, pick_lesions

@@ -6,10 +6,9 @@ from cacnb.simulation.anatomy import (
     Anatomy,
     Pose,
     PosedHeart,
-    paint_chest,
-    paint_heart_mask,
     pose_heart,
 )
+from cacnb.simulation.chest import paint_chest, paint_heart_mask
 from cacnb.simulation.coronaries import ARTERIES
 from cacnb.simulation.scan import Person
 from cacnb.simulation.shapes import Canvas

@@ -5,6 +5,7 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
+import pydicom
 import pytest
 
 from cacnb.ct.reading import read_image, read_mask, read_scan
@@ -170,6 +171,21 @@ def test_a_dicom_study_reads_as_the_nifti_study_does(
     np.testing.assert_allclose(from_dicom.spacing_mm, from_nifti.spacing_mm, rtol=1e-6)
     np.testing.assert_allclose(from_dicom.origin_mm, from_nifti.origin_mm, atol=1e-4)
     read_mask(tmp_path / "masks" / "sim00003_bh.nii.gz", from_dicom)
+    np.testing.assert_array_equal(read_by_pydicom(tmp_path / row["path"]), from_nifti.array)
+
+
+def read_by_pydicom(folder: Path) -> np.ndarray:
+    """HU (z, y, x) from the tags alone, as another program would read them."""
+    slices = sorted(
+        (pydicom.dcmread(file) for file in folder.iterdir()),
+        key=lambda header: float(header.ImagePositionPatient[2]),
+    )
+    gaps = np.diff([float(header.ImagePositionPatient[2]) for header in slices])
+    np.testing.assert_allclose(gaps, 3.0, atol=1e-4)
+    assert {header.Modality for header in slices} == {"CT"}
+    return np.stack(
+        [h.pixel_array * float(h.RescaleSlope) + float(h.RescaleIntercept) for h in slices]
+    )
 
 
 def test_a_healthy_pair_has_tables_without_lesions(tmp_path: Path) -> None:
