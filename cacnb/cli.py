@@ -367,6 +367,30 @@ def calibration(
     output.print(f"{found.scans} simulated scans; {found.discordant_pairs} discordant pairs")
 
 
+@app.command()
+def agree(
+    table: Annotated[Path, typer.Argument(help="CSV file, one row a patient.")],
+    first: Annotated[str, typer.Option("--first", help="Column of the first score.")],
+    second: Annotated[str, typer.Option("--second", help="Column of the second score.")],
+    as_json: Json = False,
+) -> None:
+    """How far two scores of the same patients agree: any CSV, any program's scores.
+
+    Example: cacnb agree pairs.csv --first scan --second rescan
+    """
+    from cacnb.agree import agree as agreement
+
+    found = agreement(table, first, second)
+    if as_json:
+        _print_json(found)
+        return
+    for name, value in found.items():
+        if isinstance(value, dict):
+            _print_rows(name.replace("_", " "), [{**value, **value.pop("regression", {})}])
+        else:
+            output.print(f"{name.replace('_', ' ')}: {value}")
+
+
 @contextmanager
 def _progress(title: str) -> Iterator[Any]:
     """A progress bar on a terminal's standard error, nothing elsewhere."""
