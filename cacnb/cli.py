@@ -386,7 +386,8 @@ def agree(
         return
     for name, value in found.items():
         if isinstance(value, dict):
-            _print_rows(name.replace("_", " "), [{**value, **value.pop("regression", {})}])
+            regression = value.pop("regression", {})
+            _print_rows(name.replace("_", " "), [{**value, **regression}])
         else:
             output.print(f"{name.replace('_', ' ')}: {value}")
 
