@@ -1,0 +1,144 @@
+"""Commands on studies: simulate, insert, calibration, train, evaluate."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from cacnb.cli.terminal import Json, WeightsName, output, print_json, print_rows, progress
+from cacnb.errors import UsageError
+
+if TYPE_CHECKING:
+    from cacnb.learning.loop import Step
+
+
+def simulate(
+    out: Annotated[Path, typer.Option("--out", help="Study folder to write.")],
+    pairs: Annotated[int, typer.Option("--pairs", help="People, each scanned twice.")] = 12,
+    seed: Annotated[int, typer.Option("--seed", help="Seed of the first person.")] = 0,
+    protocol: Annotated[str, typer.Option("--protocol", help="rtp, nlst or locator.")] = "rtp",
+    field: Annotated[str, typer.Option("--field", help="chest or heart field of view.")] = "chest",
+    form: Annotated[str, typer.Option("--format", help="nifti or dicom.")] = "nifti",
+    burden: Annotated[
+        str | None,
+        typer.Option("--burden", help="rtp, nlst or varied: whose calcium; the protocol's own."),
+    ] = None,
+    workers: Annotated[int | None, typer.Option("--workers", help="Processes.")] = None,
+) -> None:
+    """Simulate a scan-rescan study with its truth; go on where an earlier call stopped.
+
+    Example: cacnb simulate --pairs 20 --seed 900 --out out/pairs
+    """
+    from cacnb.simulation.cohort import StudyPlan, simulate_study
+
+    plan = StudyPlan(pairs, seed, protocol, field, form, burden=burden)  # type: ignore[arg-type]
+    of = len(plan.scans())
+    with progress("simulating") as tell:
+        for done, name in enumerate(simulate_study(plan, out, workers=workers), start=1):
+            tell(done, of, name)
+    output.print(f"{of} simulated scans of {pairs} people: {out}")
+
+
+def insert(
+    path: Annotated[Path, typer.Argument(help="A scan without calcium: folder, zip or image.")],
+    out: Annotated[Path, typer.Option("--out", help="Study folder to write.")],
+    pairs: Annotated[int, typer.Option("--pairs", help="People's calcium to insert, twice.")] = 3,
+    seed: Annotated[int, typer.Option("--seed", help="Seed of the first person's calcium.")] = 0,
+    burden: Annotated[str, typer.Option("--burden", help="rtp, nlst or varied.")] = "rtp",
+    heart: Annotated[
+        Path | None, typer.Option("--heart", help="Heart mask; the network's if left out.")
+    ] = None,
+    weights: WeightsName = "demo",
+) -> None:
+    """Put simulated calcium of known mass into your own scan, as pairs: a study to test on.
+
+    Example: cacnb insert scan01 --pairs 5 --out out/inserted
+    """
+    from cacnb.inserting import insert_study
+    from cacnb.learning.weights import load_weights
+
+    found = load_weights(weights)
+    with progress("inserting") as tell:
+        names = insert_study(
+            path, found, out, pairs=pairs, seed=seed, burden=burden, heart_path=heart
+        )
+        for done, name in enumerate(names, start=1):
+            tell(done, 2 * pairs, name)
+    output.print(f"{2 * pairs} scans with inserted calcium (simulated): {out}")
+    output.print(f"before, after and calcium: {out / 'picture.png'}")
+
+
+def calibration(
+    study: Annotated[Path, typer.Argument(help="A simulated study of pairs.")],
+    as_json: Json = False,
+) -> None:
+    """Whether clinical scoring of a simulated study behaves as the published clinic's does.
+
+    Example: cacnb calibration out/pairs
+    """
+    from cacnb.calibration import calibrate
+
+    found = calibrate(study)
+    if as_json:
+        print_json(found.as_json())
+        return
+    print_rows("simulated beside published", found.as_json()["calibration"])
+    output.print(f"{found.scans} simulated scans; {found.discordant_pairs} discordant pairs")
+
+
+def train(
+    stage: Annotated[str, typer.Argument(help="heart, slices or decomposition.")],
+    study: Annotated[list[Path], typer.Option("--study", help="Study folder; may be repeated.")],
+    out: Annotated[Path, typer.Option("--out", help="Folder of the run.")],
+    recipe: Annotated[str, typer.Option("--recipe", help="paper or demo.")] = "demo",
+    iterations: Annotated[
+        int | None, typer.Option("--iterations", help="Fewer or more than the recipe's.")
+    ] = None,
+    seed: Annotated[int | None, typer.Option("--seed", help="Another seed.")] = None,
+    resume: Annotated[bool, typer.Option("--resume", help="Go on from the checkpoint.")] = False,
+) -> None:
+    """Train one network on a study; every loss is appended to steps.jsonl in the run's folder.
+
+    Example: cacnb train slices --study out/cohort --recipe demo --out runs/slices
+    """
+    from dataclasses import replace
+
+    from cacnb.learning.loop import Run
+    from cacnb.learning.recipes import recipe as find_recipe
+    from cacnb.training import train_stage
+
+    plan = find_recipe(stage, recipe)
+    if iterations is not None:
+        if iterations < 1:
+            raise UsageError(f"--iterations is {iterations}: ask for at least 1")
+        plan = replace(plan, iterations=iterations, save_every=min(plan.save_every, iterations))
+    if seed is not None:
+        plan = replace(plan, seed=seed)
+    last: Step | None = None
+    with progress(f"training {stage}") as tell:
+        for step in train_stage(stage, plan, study, Run(out, resume)):
+            losses = "  ".join(f"{k} {v:.4f}" for k, v in step.losses.items())
+            tell(step.iteration, step.of, losses)
+            last = step
+    done = last.iteration if last else plan.iterations
+    output.print(f"{stage}: {done} iterations done, checkpoint in {out}")
+
+
+def evaluate(
+    study: Annotated[Path, typer.Option("--study", help="A scored study.")],
+    as_json: Json = False,
+) -> None:
+    """Detection, reproducibility and, where the study is simulated, accuracy of each method.
+
+    Example: cacnb evaluate --study out/pairs --json
+    """
+    from cacnb.evaluation import evaluate_study
+
+    tables = evaluate_study(study)
+    if as_json:
+        print_json(tables)
+        return
+    for name, rows in tables.items():
+        print_rows(name.replace("_", " "), rows)
