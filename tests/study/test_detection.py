@@ -1,4 +1,6 @@
+import numpy as np
 import pytest
+from statsmodels.stats.proportion import proportion_confint
 
 from cacnb.errors import InputError
 from cacnb.study.detection import Detection, count_detections, wilson_interval
@@ -57,3 +59,29 @@ def test_calls_of_other_cases_are_refused():
 def test_more_successes_than_cases_are_refused():
     with pytest.raises(InputError, match="3 of 2"):
         wilson_interval(3, 2)
+
+
+@pytest.mark.parametrize(("successes", "n"), [(0, 5), (5, 5), (73, 88), (1, 400)])
+def test_wilson_intervals_are_statsmodels(successes, n):
+    theirs = proportion_confint(successes, n, method="wilson")
+    assert wilson_interval(successes, n) == pytest.approx(theirs, abs=1e-12)
+
+
+def test_the_interval_of_f1_holds_it_and_keeps_a_width_where_all_is_found():
+    paper = Detection(true_positive=73, false_positive=21, false_negative=15, true_negative=129)
+    low, high = paper.f1_ci95
+    assert 0.7 < low < paper.f1 < high < 0.9
+    perfect = Detection(20, 0, 0, 5)
+    assert perfect.f1_ci95[0] < 0.95
+    assert perfect.f1_ci95[1] == 1
+    assert Detection(0, 0, 0, 5).f1_ci95 is None
+
+
+def test_the_interval_of_f1_covers_95_percent():
+    rng = np.random.default_rng(11)
+    shares = np.array([0.28, 0.08, 0.07, 0.57])
+    truth = 2 * shares[0] / (2 * shares[0] + shares[1] + shares[2])
+    samples = rng.multinomial(119, shares, 4000)
+    bounds = np.array([Detection(*counts.tolist()).f1_ci95 for counts in samples])
+    covered = ((bounds[:, 0] <= truth) & (truth <= bounds[:, 1])).mean()
+    assert 0.93 <= covered <= 0.97
