@@ -2,30 +2,23 @@
 
 from __future__ import annotations
 
-import base64
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from jinja2 import Environment, FileSystemLoader, StrictUndefined
-
-from cacnb import RESEARCH_ONLY, __version__
 from cacnb.errors import UsageError
 from cacnb.export.lesion_table import heaviest_lesions
+from cacnb.export.page import rendered
 from cacnb.export.pairs import compare_pairs, mean_difference
 from cacnb.export.slice_pictures import SLICES_SHOWN, SlicePictures, slice_pictures
 from cacnb.export.strip import CLINICAL_RGB, HEART_RGB, MAP_TOP_HU, SCALE_BAR_MM, map_colour
 from cacnb.files import write_atomically
-from cacnb.scoring.risk import RISK_CATEGORIES, RISK_UPPER_BOUNDS
 from cacnb.scoring.scored_scan import STAGES, ScoredScan
 
 #: A lesion table shows at most so many lesions, the heaviest.
 LESIONS_SHOWN = 12
-
-#: What stands where there is no number.
-NOTHING = "–"
 
 
 @dataclass(frozen=True, eq=False)
@@ -87,31 +80,28 @@ def write_report(
             f"got {mg_per_hu_mm3}"
         )
     compared = compare_pairs(scans, pairs, truth or {})
-    html = (
-        _environment()
-        .get_template("report.html.j2")
-        .render(
-            title=title,
-            simulated=simulated,
-            research_only=RESEARCH_ONLY,
-            version=__version__,
-            truth_known=bool(truth),
-            pairs=compared,
-            means={
+    html = rendered(
+        "report.html.j2",
+        title,
+        simulated,
+        {
+            "truth_known": bool(truth),
+            "pairs": compared,
+            "means": {
                 "proposed": mean_difference([pair.proposed for pair in compared]),
                 "clinical": mean_difference([pair.clinical for pair in compared]),
             },
-            pages=[
+            "pages": [
                 _scan_page(number, scan, truth or {}, mg_per_hu_mm3)
                 for number, scan in enumerate(scans, start=1)
             ],
-            slices_shown=SLICES_SHOWN,
-            map_top_hu=MAP_TOP_HU,
-            scale_bar_mm=SCALE_BAR_MM,
-            clinical_colour=_css(CLINICAL_RGB),
-            heart_colour=_css(HEART_RGB),
-            map_colours=[_css(map_colour(step / 4)) for step in range(5)],
-        )
+            "slices_shown": SLICES_SHOWN,
+            "map_top_hu": MAP_TOP_HU,
+            "scale_bar_mm": SCALE_BAR_MM,
+            "clinical_colour": _css(CLINICAL_RGB),
+            "heart_colour": _css(HEART_RGB),
+            "map_colours": [_css(map_colour(step / 4)) for step in range(5)],
+        },
     )
     write_atomically(html, path)
 
@@ -140,50 +130,6 @@ def _mass_mg(scores: Any, factor: float | None) -> float | None:
         return None
     mass: float | None = scores.mass_mg
     return mass if factor is None else scores.pseudo_mass_hu_mm3 * factor
-
-
-def _environment() -> Environment:
-    environment = Environment(
-        loader=FileSystemLoader(Path(__file__).parent),
-        autoescape=True,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
-    environment.filters |= {
-        "exact": _exact,
-        "png": _data_uri,
-        "risk": _risk,
-        "rounded": _rounded,
-    }
-    environment.tests |= {"finite": _finite}
-    return environment
-
-
-def _finite(value: float | None) -> bool:
-    return value is not None and math.isfinite(value)
-
-
-def _rounded(value: float, digits: int) -> str:
-    return f"{value:.{digits}f}".replace("-", "−")
-
-
-def _exact(value: float) -> str:
-    return repr(float(value))
-
-
-def _data_uri(png: bytes) -> str:
-    return "data:image/png;base64," + base64.b64encode(png).decode("ascii")
-
-
-def _risk(category: str | None) -> str:
-    """A risk category with the scores that it spans."""
-    if category is None:
-        return NOTHING
-    place = RISK_CATEGORIES.index(category)
-    lower = f"> {RISK_UPPER_BOUNDS[place - 1]:.0f}" if place else "0"
-    upper = f" to {RISK_UPPER_BOUNDS[place]:.0f}" if place < len(RISK_UPPER_BOUNDS) else ""
-    return f"{category} ({lower}{upper})"
 
 
 def _css(rgb: tuple[int, int, int]) -> str:

@@ -59,11 +59,11 @@ def slice_pictures(scan: ScoredScan) -> list[SlicePictures]:
     mass = _per_slice(scan.cac_map)
     counted = _per_slice(scan.clinical_labels)
     box = _field_of_view(scan.image, scan.heart)
-    healthy = _healthy(scan.image, scan.cac_map)
+    healthy = healthy_hu(scan.image, scan.cac_map)
     pictures = []
     for k in sorted(slices_that_matter(scan), reverse=True):
         probability = scan.probability_of_cac
-        layers = _layers(scan, healthy, k, box)
+        layers = layers_of(scan, healthy, k, box)
         inset = _inset(scan, healthy, k, box, layers.heart > 0.5)
         pictures.append(
             SlicePictures(
@@ -102,7 +102,7 @@ def slices_that_matter(scan: ScoredScan) -> list[int]:
 
 
 @dataclass(frozen=True)
-class _Box:
+class Box:
     """A field of view: first pixel and size along (y, x) in pixels, and how large it is drawn."""
 
     start: tuple[float, float]
@@ -119,14 +119,15 @@ def _per_slice(volume: Volume | None) -> NDArray[np.float64]:
     return np.asarray(counted.sum(axis=(1, 2), dtype=np.float64))
 
 
-def _healthy(image: Volume, cac_map: Volume) -> NDArray[Any]:
+def healthy_hu(image: Volume, cac_map: Volume) -> NDArray[Any]:
+    """(z, y, x) HU of a scan without its calcium, the scan itself where the map is empty."""
     # Only where calcium is taken away: elsewhere the network's window would turn lungs grey
     without: NDArray[Any] = healthy_image(image, cac_map).array
     values: NDArray[Any] = cac_map.array
     return np.where(values > 0, without, image.array)
 
 
-def _field_of_view(image: Volume, heart: Volume | None) -> _Box:
+def _field_of_view(image: Volume, heart: Volume | None) -> Box:
     """The heart with a margin, widened to the shape of a panel; the whole slice without a heart."""
     _, height, width = image.shape
     found = None if heart is None else bounding_box(np.asarray(heart.array, dtype=bool))
@@ -139,16 +140,16 @@ def _field_of_view(image: Volume, heart: Volume | None) -> _Box:
     width_mm, height_mm = max(width_mm, height_mm * aspect), max(height_mm, width_mm / aspect)
     size = (height_mm / step_y, width_mm / step_x)
     start = ((y.start + y.stop - size[0]) / 2, (x.start + x.stop - size[1]) / 2)
-    return _Box(start, size, PANEL_PX)
+    return Box(start, size, PANEL_PX)
 
 
-def _inset(scan: ScoredScan, healthy: NDArray[Any], k: int, box: _Box, heart: Mask) -> Inset | None:
+def _inset(scan: ScoredScan, healthy: NDArray[Any], k: int, box: Box, heart: Mask) -> Inset | None:
     """The place of most calcium in a slice, magnified where it hides least of the heart."""
     centre = _brightest(scan.cac_map, k) or _brightest(scan.clinical_labels, k)
     if centre is None or scan.image is None:
         return None
     size = (INSET_MM / scan.image.spacing_mm[1], INSET_MM / scan.image.spacing_mm[2])
-    near = _Box(
+    near = Box(
         (centre[0] + 0.5 - size[0] / 2, centre[1] + 0.5 - size[1] / 2), size, (INSET_PX, INSET_PX)
     )
     per_px = PANEL_PX[1] / box.size[1]
@@ -165,7 +166,7 @@ def _inset(scan: ScoredScan, healthy: NDArray[Any], k: int, box: _Box, heart: Ma
         (PANEL_PX[0] - INSET_PX, PANEL_PX[1] - INSET_PX),
     ]
     hidden = [_hidden(heart, source, corner) for corner in corners]
-    return Inset(_layers(scan, healthy, k, near), source, corners[int(np.argmin(hidden))])
+    return Inset(layers_of(scan, healthy, k, near), source, corners[int(np.argmin(hidden))])
 
 
 def _brightest(volume: Volume | None, k: int) -> tuple[int, int] | None:
@@ -191,9 +192,14 @@ def _hidden(heart: Mask, source: tuple[int, int, int], corner: tuple[int, int]) 
     return int(matters[corner[0] : corner[0] + INSET_PX, corner[1] : corner[1] + INSET_PX].sum())
 
 
-def _layers(scan: ScoredScan, healthy: NDArray[Any], k: int, box: _Box) -> Layers:
+def layers_of(scan: ScoredScan, healthy: NDArray[Any], k: int, box: Box) -> Layers:
+    """What a picture of slice `k` shows of a scored scan, cut to a field of view.
+
+    `healthy` is `healthy_hu` of the scan, which is the same for all its slices.
+    """
+
     def cut(values: NDArray[Any], how: Image.Resampling, outside: float = 0.0) -> Floats:
-        return _enlarged(values.astype(np.float32), box, how, outside)
+        return enlarged(values.astype(np.float32), box, how, outside)
 
     def mask(volume: Volume | None, how: Image.Resampling) -> Floats:
         if volume is None:
@@ -214,7 +220,7 @@ def _layers(scan: ScoredScan, healthy: NDArray[Any], k: int, box: _Box) -> Layer
     )
 
 
-def _enlarged(values: Floats, box: _Box, how: Image.Resampling, outside: float) -> Floats:
+def enlarged(values: Floats, box: Box, how: Image.Resampling, outside: float) -> Floats:
     """The box of a slice (y, x) at the size it is drawn; `outside` where it passes the border."""
     low = np.floor(box.start).astype(int)
     high = np.ceil(np.add(box.start, box.size)).astype(int)

@@ -101,20 +101,21 @@ def map_colour(share: float) -> tuple[int, int, int]:
 
 
 def _panels(layers: Layers, window_hu: tuple[float, float]) -> tuple[Pixels, Pixels, Pixels]:
-    scan = _grey(layers.scan_hu, window_hu)
-    clinical = _with_outline(scan, layers.counted)
-    overlaid = _with_map(_with_heart(scan, layers.heart), layers.map_hu)
-    return clinical, overlaid, _grey(layers.healthy_hu, window_hu)
+    scan = grey(layers.scan_hu, window_hu)
+    clinical = with_outline(scan, layers.counted)
+    overlaid = with_map(_with_heart(scan, layers.heart), layers.map_hu)
+    return clinical, overlaid, grey(layers.healthy_hu, window_hu)
 
 
-def _grey(hu: Floats, window_hu: tuple[float, float]) -> Pixels:
+def grey(hu: Floats, window_hu: tuple[float, float]) -> Pixels:
+    """A panel (height, width) in HU as grey pixels in a window from low to high HU."""
     low, high = window_hu
     shade = np.clip((hu - low) / (high - low), 0.0, 1.0)
     stepped = np.rint(shade * (GREY_LEVELS - 1)) * (255.0 / (GREY_LEVELS - 1))
     return np.repeat(stepped[..., np.newaxis].astype(np.float32), 3, axis=2)
 
 
-def _with_outline(panel: Pixels, counted: Mask) -> Pixels:
+def with_outline(panel: Pixels, counted: Mask) -> Pixels:
     """The panel with a bright line around a mask, and a dark one around that for contrast."""
     once = ndimage.binary_dilation(counted)
     marked = _blended(panel, (0, 0, 0), 0.6 * (ndimage.binary_dilation(once) & ~once))
@@ -128,7 +129,8 @@ def _with_heart(panel: Pixels, heart: Floats) -> Pixels:
     return _blended(panel, HEART_RGB, 0.7 * np.clip(1.2 - distance_px, 0.0, 1.0))
 
 
-def _with_map(panel: Pixels, map_hu: Floats) -> Pixels:
+def with_map(panel: Pixels, map_hu: Floats) -> Pixels:
+    """The panel with a CAC map in HU laid over it in colour."""
     share = np.clip(map_hu / MAP_TOP_HU, 0.0, 1.0)
     opacity = np.clip(map_hu / 20.0, 0.0, 1.0) * (0.7 + 0.3 * share)
     return _blended(panel, _inferno(share), opacity)
