@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from cacnb.evaluation import evaluate_study, score_table
+from cacnb.evaluation import evaluate_study
 from cacnb.export.report import write_report
 from cacnb.learning.weights import load_weights
 from cacnb.pipeline import score_scan
@@ -43,7 +43,8 @@ def demo_steps(out: Path, device: str) -> Iterator[tuple[int, int, str, DemoResu
         write_results(found, study / "scores")
         scored.append(found)
         yield count + i, 2 * count, f"scored {name}", None
-    table = score_table(study)
+    evidence = evaluate_study(study)
+    table = evidence.scans
     result = DemoResult(report=out / "report.html")
     factor = 1 / hu_mm3_per_mg(120.0)
     for row in table.to_dict("records"):
@@ -58,7 +59,7 @@ def demo_steps(out: Path, device: str) -> Iterator[tuple[int, int, str, DemoResu
                 "clinical Agatston": row["clinical_automatic_agatston"],
             }
         )
-    for line in evaluate_study(study)["reproducibility"]:
+    for line in evidence.tables["reproducibility"]:
         both, n = line["relative_difference_both_positive"], line["n_both_positive"]
         told = "no pair positive in both" if both is None else f"{100 * both:.0f} % in {n} pairs"
         result.summary.append(f"{line['method']}: mean scan-rescan difference {told} (simulated)")

@@ -5,6 +5,8 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
+from cacnb.ct.grids import resample_onto
+from cacnb.ct.reading import read_image, read_mask, read_scan
 from cacnb.ct.writing import write_image
 from cacnb.errors import InputError, UsageError
 from cacnb.export.lesion_table import write_lesions_csv
@@ -46,13 +48,40 @@ def named_scans(paths: list[Path], study: Path | None) -> list[tuple[str, Path]]
 
 
 def write_results(scan: ScoredScan, folder: Path) -> None:
-    """Write one scan's scores as JSON, and where it was scored its map, heart and lesion table."""
+    """Write one scan's scores as JSON, and where it was scored its images and lesion table.
+
+    The images: CAC map (HU) and heart on the map's grid, the voxels that clinical scoring counts on
+    the scan's. The JSON comes last: where it stands, the rest does.
+    """
     content = {"scan": scan.name, **scan.as_json()}
     if scan.proposed is not None and scan.cac_map is not None and scan.heart is not None:
         write_image(scan.cac_map, folder / f"{scan.name}.cac_map.nii.gz")
         write_image(scan.heart, folder / f"{scan.name}.heart.nii.gz")
+        if scan.clinical is not None:
+            counted = scan.clinical.lesion_labels.array > 0
+            labels = scan.clinical.lesion_labels.with_array(counted)
+            write_image(labels, folder / f"{scan.name}.clinical.nii.gz")
         write_lesions_csv(scan, folder / f"{scan.name}.lesions.csv")
     write_atomically(json.dumps(content, indent=1, allow_nan=False), folder / f"{scan.name}.json")
+
+
+def read_scored(study: Path, name: str, path: Path) -> ScoredScan | None:
+    """A scored scan of a study with its images, read back to be shown; None where it has none.
+
+    It has no tables: those stand in the JSON.
+    """
+    folder = study / "scores"
+    files = {what: folder / f"{name}.{what}.nii.gz" for what in ("cac_map", "heart", "clinical")}
+    if not all(file.is_file() for file in files.values()):
+        return None
+    cac_map, heart = read_image(files["cac_map"]), read_image(files["heart"])
+    series, volume = read_scan(path)
+    counted = read_mask(files["clinical"], volume, may_be_empty=True)
+    return ScoredScan(
+        path, series.series_uid, series.reasons, {}, {}, name=name,
+        image=resample_onto(volume, cac_map), cac_map=cac_map,
+        heart=heart.with_array(heart.array > 0), clinical_labels=resample_onto(counted, cac_map),
+    )  # fmt: skip
 
 
 def _stem(path: Path) -> str:

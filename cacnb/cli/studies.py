@@ -7,7 +7,16 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from cacnb.cli.terminal import Json, WeightsName, output, print_json, print_rows, progress
+from cacnb.cli.terminal import (
+    Device,
+    Json,
+    WeightsName,
+    messages,
+    output,
+    print_json,
+    print_rows,
+    progress,
+)
 from cacnb.errors import UsageError
 
 if TYPE_CHECKING:
@@ -128,17 +137,39 @@ def train(
 
 def evaluate(
     study: Annotated[Path, typer.Option("--study", help="A scored study.")],
+    out: Annotated[
+        Path | None, typer.Option("--out", help="Folder for report, figures and tables.")
+    ] = None,
+    ablation: Annotated[
+        bool,
+        typer.Option("--ablation", help="Also score without heart and slices first (Figure 6)."),
+    ] = False,
+    weights: WeightsName = "demo",
+    device: Device = "cpu",
     as_json: Json = False,
 ) -> None:
-    """Detection, reproducibility and, where the study is simulated, accuracy of each method.
+    """Every table and figure of the paper's evaluation for a scored study, with intervals.
 
-    Example: cacnb evaluate --study out/pairs --json
+    Example: cacnb evaluate --study out/pairs --out out/evidence
     """
     from cacnb.evaluation import evaluate_study
 
-    tables = evaluate_study(study)
+    if ablation:
+        from cacnb.evaluation.ablation import ablate_study
+        from cacnb.learning.weights import load_weights
+
+        with progress("ablation") as tell:
+            for done, (name, _) in enumerate(ablate_study(study, load_weights(weights, device)), 1):
+                tell(done, None, name)
+    with progress("comparing") as tell:
+        found = evaluate_study(study, tell)
     if as_json:
-        print_json(tables)
-        return
-    for name, rows in tables.items():
-        print_rows(name.replace("_", " "), rows)
+        print_json(found.tables)
+    else:
+        for name, rows in found.tables.items():
+            if rows:
+                print_rows(name.replace("_", " "), rows)
+    if out is not None:
+        from cacnb.evaluation.pages import write_evidence
+
+        messages.print(f"Report: {write_evidence(study, found, out)}", markup=False)

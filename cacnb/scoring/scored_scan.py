@@ -72,4 +72,8 @@ class ScoredScan:
             out["lesions"] = proposed.pop("lesions")
             clinical["lesions"] = clinical.pop("lesions")
             out["proposed"], out["clinical"] = proposed, clinical
+        if self.probability_of_cac is not None:
+            out["probability_of_cac"] = [
+                None if np.isnan(p) else round(float(p), 4) for p in self.probability_of_cac
+            ]
         return out

@@ -50,7 +50,7 @@ def row(rows: list[dict[str, object]], method: str) -> dict[str, object]:
 
 
 def test_relative_differences_are_means_over_pairs_positive_in_both(study: Path) -> None:
-    rows = evaluate_study(study)["reproducibility"]
+    rows = evaluate_study(study).tables["reproducibility"]
     proposed = (2 / 11 + 0 + 2 / 5) / 3
     assert row(rows, "proposed")["relative_difference_both_positive"] == pytest.approx(proposed)
     clinical = (6 / 6 + 10 / 15) / 2
@@ -62,7 +62,7 @@ def test_relative_differences_are_means_over_pairs_positive_in_both(study: Path)
 
 
 def test_detection_is_told_against_what_the_reader_saw(study: Path) -> None:
-    rows = evaluate_study(study)["detection_per_scan"]
+    rows = evaluate_study(study).tables["detection_per_scan"]
     proposed = row(rows, "proposed")
     assert proposed["sensitivity"] == 1.0
     assert proposed["false_positive_rate"] == pytest.approx(1 / 3)
@@ -70,16 +70,16 @@ def test_detection_is_told_against_what_the_reader_saw(study: Path) -> None:
 
 
 def test_truth_is_followed_without_fitting_for_the_bias(study: Path) -> None:
-    found = row(evaluate_study(study)["truth"], "proposed")
+    found = row(evaluate_study(study).tables["truth"], "proposed")
     total = sum(s[4] for s in SCANS if s[2] > 0) / hu_mm3_per_mg(120.0)
     assert found["mass_bias_percent"] == pytest.approx(100 * (total / 70.0 - 1))
     assert found["simulated"] is True
-    assert found["n_scans"] == 6
+    assert found["n"] == 6
 
 
 def test_a_study_without_truth_tells_none(study: Path) -> None:
     (study / "truth_scans.csv").unlink()
-    tables = evaluate_study(study)
+    tables = evaluate_study(study).tables
     assert tables["truth"] == []
     assert tables["detection_per_scan"] == []
     assert len(tables["reproducibility"]) == 2
@@ -88,7 +88,7 @@ def test_a_study_without_truth_tells_none(study: Path) -> None:
 def test_a_refused_scan_is_listed_and_its_pair_left_out(study: Path) -> None:
     refused = {"verdict": "refused", "reasons": [{"code": "contrast", "message": "…"}]}
     (study / "scores" / "a1.json").write_text(json.dumps(refused), encoding="utf-8")
-    tables = evaluate_study(study)
+    tables = evaluate_study(study).tables
     assert tables["refused"] == [{"scan": "a1", "why": "contrast"}]
     assert row(tables["reproducibility"], "proposed")["n_pairs"] == 3
 
@@ -96,13 +96,63 @@ def test_a_refused_scan_is_listed_and_its_pair_left_out(study: Path) -> None:
 def test_a_study_that_is_not_scored_says_what_to_run(study: Path) -> None:
     for file in (study / "scores").glob("*.json"):
         file.unlink()
-    with pytest.raises(InputError, match="cacnb score --study") as refusal:
+    with pytest.raises(InputError, match="cacnb run --study") as refusal:
         evaluate_study(study)
     assert refusal.value.code == "no_scores"
 
 
 def test_the_tables_are_plain_json(study: Path) -> None:
-    assert json.loads(json.dumps(evaluate_study(study), allow_nan=False))
+    assert json.loads(json.dumps(evaluate_study(study).tables, allow_nan=False))
     assert np.isfinite(
-        [r["relative_difference_both_positive"] for r in evaluate_study(study)["reproducibility"]]  # type: ignore[list-item]
+        [
+            r["relative_difference_both_positive"]
+            for r in evaluate_study(study).tables["reproducibility"]
+        ]  # type: ignore[list-item]
     ).all()
+
+
+def test_limits_are_told_of_proposed_scores_on_the_clinical_range(study: Path) -> None:
+    evidence = evaluate_study(study)
+    proposed = row(evidence.tables["limits"], "proposed")
+    clinical = row(evidence.tables["limits"], "clinical_automatic")
+    own, theirs = (
+        evidence.pairs[[f"{m}_agatston_1", f"{m}_agatston_2"]].to_numpy()
+        for m in ("proposed", "clinical_automatic")
+    )
+    scaled = own * theirs.mean() / own.mean()
+    assert proposed["bias"] == pytest.approx((scaled[:, 0] - scaled[:, 1]).mean())
+    assert clinical["bias"] == pytest.approx((theirs[:, 0] - theirs[:, 1]).mean())
+    assert all(r[f"limit_at_{at}"] >= 0 for r in evidence.tables["limits"] for at in (10, 100))
+
+
+def test_categories_are_compared_in_all_pairs_and_in_those_positive_by_automatic(
+    study: Path,
+) -> None:
+    rows = evaluate_study(study).tables["risk_categories"]
+    n = {(r["method"], r["pairs"]): r["n_pairs"] for r in rows}
+    assert n["proposed", "all"] == 4
+    assert n["proposed", "both_positive_by_automatic"] == 2
+    # clinical scores 90 and 30, 200 and 100, 0 and 0, 5 and 0: II II, III II, I I, I I
+    found = next(r for r in rows if (r["method"], r["pairs"]) == ("clinical_automatic", "all"))
+    assert found["accuracy"] == 3 / 4
+
+
+def test_a_method_is_compared_on_the_patients_that_both_saw(study: Path) -> None:
+    rows = evaluate_study(study).tables["comparison"]
+    found = {r["statistic"]: r for r in rows}
+    # of the scans with visible CAC the proposed method finds 5 of 5, the clinical one 4 of 5
+    assert found["sensitivity"]["difference"] == pytest.approx(1 / 5)
+    assert found["sensitivity"]["n"] == 5
+    assert found["specificity"]["n"] == 3
+    assert found["relative_difference_both_positive"]["difference"] is None  # only two pairs
+
+
+def test_a_scan_that_the_reader_labelled_stands_in_for_a_truth(study: Path) -> None:
+    (study / "truth_scans.csv").unlink()
+    labels = [(s[0], k, int(s[3] and k == 1)) for s in SCANS for k in range(3)]
+    pd.DataFrame(labels, columns=["scan", "slice", "contains_cac"]).to_csv(
+        study / "slice_labels.csv", index=False
+    )
+    found = row(evaluate_study(study).tables["detection_per_scan"], "proposed")
+    assert found["sensitivity"] == 1.0
+    assert found["false_positive_rate"] == pytest.approx(1 / 3)
