@@ -7,7 +7,11 @@ from dataclasses import dataclass
 
 from cacnb.errors import UsageError
 from cacnb.scoring.scored_scan import ScoredScan
-from cacnb.study.relative_difference import RelativeDifference, pair_differences, relative_difference
+from cacnb.study.relative_difference import (
+    RelativeDifference,
+    pair_differences,
+    relative_difference,
+)
 
 
 @dataclass(frozen=True)
