@@ -9,7 +9,7 @@ export PIP_DISABLE_PIP_VERSION_CHECK := 1
 export PIP_ROOT_USER_ACTION := ignore
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-fast check bench demo-weights chromium clean
+.PHONY: help demo evidence test test-fast check bench demo-weights slurm chromium clean
 
 help: ## list the targets
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/\1|\2/p' $(MAKEFILE_LIST) \
@@ -17,6 +17,16 @@ help: ## list the targets
 
 demo: .venv/runtime ## score the embedded demo study and write out/demo/report.html
 	$(BIN)/cacnb demo --out out/demo
+
+# People that no training, no threshold and no knob saw. The ablation needs the whole field of view
+# through every network: it is shown on smaller scans of other people.
+evidence: .venv/runtime ## every table and figure of the paper on 100 simulated pairs (about an hour)
+	$(BIN)/cacnb simulate --pairs 100 --seed 3000 --out out/evidence/study
+	$(BIN)/cacnb run --study out/evidence/study
+	$(BIN)/cacnb evaluate --study out/evidence/study --out out/evidence
+	$(BIN)/cacnb simulate --pairs 30 --seed 4000 --field heart --out out/evidence/ablation_study
+	$(BIN)/cacnb run --study out/evidence/ablation_study
+	$(BIN)/cacnb evaluate --study out/evidence/ablation_study --ablation --out out/evidence/ablation
 
 test: .venv/dev chromium check ## check everything and run every test
 	$(BIN)/python -m pytest -q -rs

@@ -7,50 +7,43 @@ from __future__ import annotations
 
 import json
 import sys
-from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
-from itertools import product
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-import pandas as pd
 import torch
-from numpy.typing import NDArray
 from rich.console import Console
 
-from cacnb.ct.grids import SLICE_GRID_MM, crop_heart, resample, resample_onto
-from cacnb.ct.heart import centre_of_mass_mm, without_chest_wall
-from cacnb.ct.reading import read_mask, read_scan
+from cacnb.clinical_validation import choose_clinical_probability, clinical_looks
 from cacnb.ct.volume import Volume
 from cacnb.evaluation import evaluate_study
 from cacnb.files import write_atomically
 from cacnb.learning.batches import SliceSampler
-from cacnb.learning.calcium_cyclegan import CalciumCycleGan, cac_map_hu
+from cacnb.learning.calcium_cyclegan import CalciumCycleGan
+from cacnb.learning.clinical_baseline import ClinicalLearner
 from cacnb.learning.heart_segmenter import HeartLearner
 from cacnb.learning.loop import CHECKPOINT, Learner, Run, load_checkpoint
-from cacnb.learning.recipes import RECIPES, DecompositionRecipe, HeartRecipe, SliceRecipe
-from cacnb.learning.slice_classifier import SliceLearner, probability_of_cac
-from cacnb.learning.weights import Weights, load_weights, save_weights
-from cacnb.pipeline import atlas_of, score_scan, segment_heart
-from cacnb.results import named_scans, write_results
-from cacnb.scoring.artery_atlas import ArteryAtlas, HeartExtent
-from cacnb.scoring.cac_map import (
-    NEAR_SHARE,
-    SOFT_TISSUE_FLOOR_HU,
-    MapLesions,
-    clean_map,
-    map_lesions,
+from cacnb.learning.recipes import (
+    RECIPES,
+    ClinicalRecipe,
+    DecompositionRecipe,
+    HeartRecipe,
+    SliceRecipe,
 )
-from cacnb.scoring.proposed import SMALLEST_LESION_VOXELS
+from cacnb.learning.slice_classifier import SliceLearner
+from cacnb.learning.weights import Weights, load_weights, save_weights
+from cacnb.running.engines import Local
+from cacnb.running.study_run import plan_run, run_study
+from cacnb.scoring.artery_atlas import ArteryAtlas, HeartExtent
+from cacnb.scoring.cac_map import SOFT_TISSUE_FLOOR_HU
 from cacnb.simulation.anatomy import Pose, pose_heart
 from cacnb.simulation.chest import paint_heart_mask
 from cacnb.simulation.cohort import StudyPlan, simulate_study
 from cacnb.simulation.scan import Person
 from cacnb.simulation.shapes import Canvas
-from cacnb.study.agreement import relative_difference
-from cacnb.study.detection import count_detections
-from cacnb.training import TrainingScan, train_stage, training_scans
+from cacnb.study.repeat import learn_repeat
+from cacnb.training import train_stage
+from cacnb.validation import choose_thresholds, validation_scans
 
 #: The cohorts that the demo weights learn from, and the people that thresholds are chosen on: all
 #: seeds below 500.
@@ -62,45 +55,34 @@ COHORTS = {
         burden="varied",
     ),
     "validation": StudyPlan(pairs=100, seed=300, protocol="rtp", field_of_view="heart"),
+    "validation_chest": StudyPlan(pairs=100, seed=400, protocol="rtp"),
 }  # fmt: skip
 
 #: Which cohorts each stage learns from.
-STAGE_COHORTS = {"heart": ("locator",), "slices": ("rtp", "nlst"), "decomposition": ("rtp", "nlst")}
+STAGE_COHORTS = {
+    "heart": ("locator",), "slices": ("rtp", "nlst"), "decomposition": ("rtp", "nlst"),
+    "clinical": ("rtp",),
+}  # fmt: skip
 
-#: Thresholds tried on the validation scans: slice probability of a lesion and of the slices beside,
-#: healthy value in HU below which the map is noise (the paper's, or none), least map value in HU,
-#: least lesion mass in HU·mm³.
-SLICE_PROBABILITIES = (0.2, 0.3, 0.5, 0.7)
-SLICE_PROBABILITIES_BESIDE = (0.03, 0.1, 0.2)
-SOFT_TISSUE_FLOORS_HU = (SOFT_TISSUE_FLOOR_HU, -1000.0)
-SMALLEST_MAP_HU = (5.0, 10.0, 20.0)
-SMALLEST_MASS_HU_MM3 = (0.0, 1000.0, 2500.0, 4000.0, 6000.0)
+#: Which cohorts thresholds are chosen on.
+VALIDATION_COHORTS = ("validation", "validation_chest")
 
 #: People for the card's last figures: no training and no threshold saw them.
-HELD_OUT = StudyPlan(pairs=20, seed=900, protocol="rtp")
+HELD_OUT = StudyPlan(pairs=100, seed=3000, protocol="rtp")
 
-#: What the validation scans choose.
-THRESHOLDS = (
-    "slice_probability_beside", "soft_tissue_floor_hu", "smallest_map_hu", "slice_probability",
-    "smallest_lesion_mass_hu_mm3",
+#: Scores whose repeat limits the card tells, for `cacnb change`, and their columns of a pair table.
+REPEATED = {
+    "mass": "proposed_mass", "agatston_adjusted": "proposed_agatston",
+    "clinical_agatston": "clinical_automatic_agatston",
+}  # fmt: skip
+
+#: The tables of the held-out people that the card tells for people to read.
+CARD_TABLES = (
+    "detection_per_scan", "detection_per_artery", "reproducibility", "risk_categories",
+    "comparison", "truth", "heart", "slices",
 )  # fmt: skip
 
 console = Console(stderr=True, highlight=False)
-
-
-@dataclass(frozen=True)
-class ValidationScan:
-    """What the networks say of one validation scan, before any threshold."""
-
-    name: str
-    pair: str
-    visible: bool
-    cut: Volume
-    heart: Volume
-    near_arteries: Volume
-    probability: NDArray[np.float32]
-    raw_map: Volume
-    dice: float
 
 
 def build(work: Path, target: Path) -> dict[str, Any]:
@@ -123,16 +105,21 @@ def hold_out(study: Path, target: Path) -> dict[str, Any]:
     """Score people that no training and no threshold saw; their figures complete the card."""
     for _ in simulate_study(HELD_OUT, study):
         pass
-    weights = load_weights(str(target))
-    for name, path in named_scans([], study):
-        if not (study / "scores" / f"{name}.json").is_file():
-            write_results(score_scan(path, weights, name=name), study / "scores")
-            console.print(f"scored {name}")
-    card = dict(weights.card)
-    card["held_out"] = {"study": vars(HELD_OUT), **evaluate_study(study)}
-    write_atomically(json.dumps(card, indent=2) + "\n", target / "card.json")
+    for step in run_study(plan_run(study, weights=str(target)), Local()):
+        console.print(f"scored {step.outcome.scan}")
+    evidence = evaluate_study(study)
+    card = json.loads((target / "card.json").read_text(encoding="utf-8"))
+    card["held_out"] = {"study": vars(HELD_OUT), **evidence.tables}
+    card["repeat"] = {
+        name: learn_repeat(
+            *(evidence.pairs[f"{column}_{i}"] for i in (1, 2)),
+            name=f"{len(evidence.pairs)} simulated people scanned twice", simulated=True,
+        ).as_card()
+        for name, column in REPEATED.items()
+    }  # fmt: skip
+    write_atomically(json.dumps(card, indent=2, default=float) + "\n", target / "card.json")
     write_atomically(card_text(card), target / "README.md")
-    return card
+    return dict(card)
 
 
 def card_text(card: dict[str, Any]) -> str:
@@ -160,7 +147,7 @@ def card_text(card: dict[str, Any]) -> str:
         f"## People that no training saw (simulated): {held_out['study']}",
         "",
     ]
-    for name in ("detection_per_scan", "reproducibility", "comparison", "truth"):
+    for name in CARD_TABLES:
         lines += [f"### {name.replace('_', ' ')}", "", *_markdown(held_out[name]), ""]
     return "\n".join(lines)
 
@@ -191,13 +178,30 @@ def assemble(work: Path, target: Path) -> dict[str, Any]:
     arrays = {"density": atlas.density, "least": np.array([atlas.least], np.float32)}
     card = _card()
     save_weights(target, networks, recipes, arrays, card)
-    scans = validation_scans(work / "validation", load_weights(str(target)))
+    weights = load_weights(str(target))
+    studies = [work / name for name in VALIDATION_COHORTS]
+    scans = [scan for study in studies for scan in validation_scans(study, weights)]
     chosen, figures, tried = choose_thresholds(scans)
-    card["thresholds"] = chosen
+    card["thresholds"] = {**chosen, **_clinical_threshold(studies, weights, card)}
     card["validation"] = figures
     save_weights(target, networks, recipes, arrays, card)
-    write_atomically(tried.to_csv(index=False), work / "thresholds.csv")
+    write_atomically(tried.round(4).to_csv(index=False), target / "validation.csv")
     return card
+
+
+def _clinical_threshold(
+    studies: list[Path], weights: Weights, card: dict[str, Any]
+) -> dict[str, float]:
+    """The clinical baseline's threshold; its figures on the validation scans go into the card."""
+    if weights.clinical is None or weights.clinical_recipe is None:
+        return {}
+    looks = [
+        look
+        for study in studies
+        for look in clinical_looks(study, weights.clinical, weights.clinical_recipe, weights.device)
+    ]
+    least, card["clinical_validation"] = choose_clinical_probability(looks)
+    return {"clinical_probability": least}
 
 
 def _finished(stage: str, checkpoint: Path) -> Learner:
@@ -209,6 +213,8 @@ def _finished(stage: str, checkpoint: Path) -> Learner:
         learner = SliceLearner(recipe)
     elif isinstance(recipe, DecompositionRecipe):
         learner = CalciumCycleGan(recipe)
+    elif isinstance(recipe, ClinicalRecipe):
+        learner = ClinicalLearner(recipe)
     else:
         raise TypeError(f"no learner for {stage}")
     sampler = SliceSampler.__new__(SliceSampler)
@@ -232,123 +238,6 @@ def learn_atlas(people: int = 250) -> ArteryAtlas:
     return ArteryAtlas.learn(courses)
 
 
-def validation_scans(study: Path, weights: Weights) -> list[ValidationScan]:
-    """Heart, probabilities and raw maps of every heart slice of the scans of a study."""
-    scans = training_scans(study)
-    cohort = pd.read_csv(study / "cohort.csv", dtype=str).set_index("scan")
-    visible = pd.read_csv(study / "truth_scans.csv", dtype={"scan": str}).set_index("scan")[
-        "visible"
-    ]
-    with ThreadPoolExecutor(max_workers=2) as pool:
-        looks = pool.map(
-            lambda scan: _look(
-                scan, weights, str(cohort.loc[scan.name, "pair"]), bool(visible[scan.name])
-            ),
-            scans,
-        )
-        return [look for look in looks if look is not None]
-
-
-def _look(scan: TrainingScan, weights: Weights, pair: str, visible: bool) -> ValidationScan | None:
-    _, volume = read_scan(scan.path)
-    heart = segment_heart(volume, weights)
-    truth = read_mask(scan.heart, volume)
-    if not heart.array.any():
-        return None
-    heart = without_chest_wall(heart, volume)
-    dice = 2 * (heart.array & truth.array).sum() / (heart.array.sum() + truth.array.sum())
-    centre = centre_of_mass_mm(heart)[1:]
-    cut = crop_heart(resample(volume, SLICE_GRID_MM), centre, weights.slice_recipe.store_px)
-    inside = resample_onto(heart, cut)
-    near = resample_onto(atlas_of(weights).region(heart), cut)
-    where = np.flatnonzero(inside.array.any(axis=(1, 2)))
-    probability = np.zeros(cut.shape[0], np.float32)
-    probability[where] = probability_of_cac(weights.classifier, cut.array[where], weights.device)
-    raw = np.zeros(cut.shape, np.float32)
-    worth = np.flatnonzero(probability >= min(SLICE_PROBABILITIES_BESIDE))
-    raw[worth] = cac_map_hu(weights.remover, cut.array[worth], weights.device)
-    # Only the part that any threshold leaves is kept: hundreds of settings are tried on it.
-    worth_it = np.argwhere((raw >= min(SMALLEST_MAP_HU)) & inside.array)
-    low, high = (
-        (worth_it.min(axis=0), worth_it.max(axis=0) + 1) if len(worth_it) else ([0] * 3, [1] * 3)
-    )
-    z, y, x = (slice(int(a), int(b)) for a, b in zip(low, high, strict=True))
-    parts = [
-        Volume(array[z, y, x], cut.spacing_mm)
-        for array in (cut.array, inside.array, near.array, raw)
-    ]
-    return ValidationScan(
-        scan.name,
-        pair,
-        visible,
-        parts[0],
-        parts[1],
-        parts[2],
-        probability[z],
-        parts[3],
-        float(dice),
-    )
-
-
-def choose_thresholds(
-    scans: list[ValidationScan],
-) -> tuple[dict[str, float], dict[str, Any], pd.DataFrame]:
-    """The thresholds by the paper's criterion (section 5): detection F1, then relative difference.
-
-    Among all settings within 0.02 of the best F1 the one with the smallest mean relative difference
-    in pairs positive in both scans. Returns the choice, its figures and every setting tried.
-    """
-    rows = []
-    for beside, floor, least in product(
-        SLICE_PROBABILITIES_BESIDE, SOFT_TISSUE_FLOORS_HU, SMALLEST_MAP_HU
-    ):
-        lesions = [_lesions(scan, beside, floor, least) for scan in scans]
-        for sure, mass in product(SLICE_PROBABILITIES, SMALLEST_MASS_HU_MM3):
-            scores = [_score(found, sure, mass) for found in lesions]
-            setting = dict(zip(THRESHOLDS, (beside, floor, least, sure, mass), strict=True))
-            rows.append({**setting, **_figures(scans, scores)})
-    tried = pd.DataFrame(rows)
-    good = tried[tried["f1"] >= tried["f1"].max() - 0.02]
-    best = good.sort_values("relative_difference_both_positive").iloc[0]
-    figures: dict[str, Any] = {
-        key: value.item() if hasattr(value, "item") else value
-        for key, value in best.drop(list(THRESHOLDS)).items()
-    }
-    figures["heart_dice_median"] = float(np.median([s.dice for s in scans]))
-    figures["scans"] = len(scans)
-    return {name: float(best[name]) for name in THRESHOLDS}, figures, tried
-
-
-def _lesions(scan: ValidationScan, beside: float, floor: float, least: float) -> MapLesions:
-    cleaned = clean_map(
-        scan.raw_map, scan.cut, scan.heart, scan.probability >= beside,
-        soft_tissue_floor_hu=floor, smallest_hu=least,
-    )  # fmt: skip
-    return map_lesions(cleaned, scan.near_arteries, scan.probability)
-
-
-def _score(found: MapLesions, sure: float, mass: float) -> float:
-    """Pseudo-mass in HU·mm³ of the lesions that count, as the pipeline counts them."""
-    counts = (found.probability >= sure) & (found.near_share >= NEAR_SHARE)
-    counts &= (found.voxels >= SMALLEST_LESION_VOXELS) & (found.mass_hu_mm3 >= mass)
-    return float(found.mass_hu_mm3[counts].sum())
-
-
-def _figures(scans: list[ValidationScan], masses: list[float]) -> dict[str, Any]:
-    detection = count_detections([s.visible for s in scans], [m > 0 for m in masses])
-    table = pd.DataFrame({"pair": [s.pair for s in scans], "mass": masses})
-    both = table.groupby("pair").filter(lambda group: len(group) == 2)
-    first, second = (both.groupby("pair").nth(i)["mass"].to_numpy(float) for i in (0, 1))
-    difference = relative_difference(first, second)
-    return {
-        "sensitivity": detection.sensitivity, "false_positive_rate": detection.false_positive_rate,
-        "f1": detection.f1,
-        "relative_difference_both_positive": difference.both_positive,
-        "relative_difference_any_positive": difference.any_positive,
-        "pairs_both_positive": difference.n_both_positive,
-    }  # fmt: skip
-
-
 def _card() -> dict[str, Any]:
     return {
         "name": "demo",
@@ -358,6 +247,7 @@ def _card() -> dict[str, Any]:
             "slice_probability": 0.5, "slice_probability_beside": 0.5,
             "soft_tissue_floor_hu": SOFT_TISSUE_FLOOR_HU,
             "smallest_map_hu": 10.0, "smallest_lesion_mass_hu_mm3": 0.0,
+            "clinical_probability": 0.5,
         },
         "limits": [
             "Research software: not a medical device, not for diagnosis or treatment.",

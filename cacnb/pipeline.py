@@ -5,11 +5,12 @@ from __future__ import annotations
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from cacnb.ct.grids import SLICE_GRID_MM, crop_heart, resample, resample_onto, to_scan_grid
 from cacnb.ct.heart import (
@@ -23,15 +24,19 @@ from cacnb.ct.reading import read_mask, read_scan
 from cacnb.ct.verdict import Reason, verdict_of
 from cacnb.ct.volume import Volume
 from cacnb.errors import InputError
+from cacnb.learning.batches import with_context
 from cacnb.learning.calcium_cyclegan import cac_map_hu
+from cacnb.learning.clinical_baseline import artery_labels, label_candidates
+from cacnb.learning.clinical_candidates import find_candidates
+from cacnb.learning.clinical_networks import CLASSES
 from cacnb.learning.heart_segmenter import find_heart
 from cacnb.learning.slice_classifier import probability_of_cac
 from cacnb.learning.weights import Weights
 from cacnb.scoring.artery_atlas import ArteryAtlas, HeartExtent
-from cacnb.scoring.cac_map import NEAR_SHARE, clean_map, map_lesions
-from cacnb.scoring.clinical import score_clinically
+from cacnb.scoring.cac_map import clean_map, map_lesions
+from cacnb.scoring.clinical import ClinicalScores, score_clinically
 from cacnb.scoring.conventions import convention
-from cacnb.scoring.proposed import score_map
+from cacnb.scoring.proposed import ProposedScores, score_map
 from cacnb.scoring.scored_scan import STAGES, ScoredScan
 
 #: Grid on which a heart's probability is made a mask, (z, y, x): fine enough, and small.
@@ -43,9 +48,12 @@ class Options:
     """What may be changed between the networks and the scores; the defaults are the method's.
 
     Thresholds that are None take what the validation set chose, as the weights' card says. A lesion
-    counts where one of its slices reaches `slice_threshold`, and with it what the slices
-    beside show that reach `slice_threshold_beside`; the same number for both is the paper's rule.
-    `use_slices` False analyses every heart slice (the ablation of Figure 6). `near_arteries` keeps
+    is certain where one of its slices reaches `slice_threshold` and its pseudo-mass
+    `smallest_lesion_mass_hu_mm3`; in a scan with a certain lesion all count that the slices show
+    which reach `slice_threshold_beside`. The same number for both and no least mass are the paper's
+    rule.
+    `use_slices` False analyses every slice of the heart, and `use_heart` False the whole field of
+    view (the ablation of Figure 6). `near_arteries` keeps
     lesions that lie where the atlas says that arteries run, and not valves, aorta and leads; False
     keeps the whole heart, as the paper does.
     `convention` names the clinical score's rules.
@@ -57,18 +65,20 @@ class Options:
     smallest_lesion_mass_hu_mm3: float | None = None
     soft_tissue_floor_hu: float | None = None
     use_slices: bool = True
+    use_heart: bool = True
     near_arteries: bool = True
     convention: str = "literature"
 
 
 @dataclass
-class _Clock:
-    """Adds up the seconds of each stage."""
+class Clock:
+    """Adds up the seconds of each stage of one scan."""
 
     seconds: dict[str, float] = field(default_factory=lambda: dict.fromkeys(STAGES, 0.0))
 
     @contextmanager
     def stage(self, name: str) -> Iterator[None]:
+        """Count what runs inside the block for a stage."""
         start = time.perf_counter()
         try:
             yield
@@ -76,6 +86,7 @@ class _Clock:
             self.seconds[name] += time.perf_counter() - start
 
     def told(self) -> dict[str, float]:
+        """The seconds of each stage, and their total."""
         return {**self.seconds, "total": sum(self.seconds.values())}
 
 
@@ -94,7 +105,7 @@ def score_scan(
     InputError
         Where the heart mask given cannot be used: the scan itself is not at fault then.
     """
-    clock = _Clock()
+    clock = Clock()
     about = {
         "name": weights.name,
         "sha256": weights.sha256,
@@ -156,82 +167,155 @@ def atlas_of(weights: Weights) -> ArteryAtlas:
     return ArteryAtlas(weights.atlas["density"], float(weights.atlas["least"][0]))
 
 
+@dataclass(frozen=True, eq=False)
+class Calcium:
+    """What the proposed method finds in a scan, on the scan's in-plane grid, slices 1.5 mm apart.
+
+    `heart` bool, `probability_of_cac` (z,) NaN off the heart, `cac_map` in HU with the lesions that
+    count and nothing else.
+    """
+
+    image: Volume
+    heart: Volume
+    probability_of_cac: NDArray[np.float32]
+    cac_map: Volume
+    proposed: ProposedScores
+
+
 def score_volume(
     volume: Volume,
     heart: Volume,
     weights: Weights,
     options: Options,
-    clock: _Clock,
+    clock: Clock,
     *,
     slice_thickness_mm: float | None,
 ) -> dict[str, Any]:
     """Score a volume whose heart is known; returns the fields of a `ScoredScan`."""
-    atlas = atlas_of(weights)
-    near = atlas.region(heart)
+    found = find_calcium(volume, heart, weights, options, clock)
+    with clock.stage("scores"):
+        arteries = clinical_arteries(volume, heart, weights)
+        clinical = score_clinically(
+            volume,
+            atlas_of(weights).region(heart)
+            if arteries is None
+            else volume.with_array(arteries.array > 0),
+            convention(options.convention),
+            slice_thickness_mm=slice_thickness_mm,
+        )
+        if arteries is not None:
+            clinical = _with_arteries(clinical, arteries)
+        counted = volume.with_array(clinical.lesion_labels.array > 0)
+        clinical_labels = resample_onto(counted, found.image)
+    return {**vars(found), "clinical": clinical, "clinical_labels": clinical_labels}
+
+
+def find_calcium(
+    volume: Volume, heart: Volume, weights: Weights, options: Options, clock: Clock
+) -> Calcium:
+    """The proposed method on a volume whose heart is known: slices, map, lesions, scores."""
+    region = heart if options.use_heart else volume.with_array(np.ones(volume.shape, bool))
     with clock.stage("slices"):
         image = resample(volume, (SLICE_GRID_MM[0], *volume.spacing_mm[1:]))
-        heart_fine = resample_onto(heart, image)
-        centre = centre_of_mass_mm(heart)[1:]
-        size = weights.slice_recipe.store_px
-        cut = crop_heart(resample(volume, SLICE_GRID_MM), centre, size)
-        in_heart = np.flatnonzero(heart_fine.array.any(axis=(1, 2)))
+        inside = resample_onto(region, image)
+        cut, where = network_slices(volume, region, weights.slice_recipe.store_px)
         probability = np.full(image.shape[0], np.nan, np.float32)
         if options.use_slices:
-            probability[in_heart] = probability_of_cac(
-                weights.classifier, cut.array[in_heart], weights.device
-            )
+            probability[where] = slice_probabilities(cut, where, weights)
         sure = _or(options.slice_threshold, weights.threshold("slice_probability"))
         beside = _or(options.slice_threshold_beside, weights.threshold("slice_probability_beside"))
         positive = np.zeros(image.shape[0], bool)
-        positive[in_heart] = (probability[in_heart] >= beside) | (not options.use_slices)
+        positive[where] = (probability[where] >= beside) | (not options.use_slices)
     with clock.stage("map"):
-        raw = np.zeros(cut.shape, np.float32)
-        where = np.flatnonzero(positive)
-        raw[where] = cac_map_hu(weights.remover, cut.array[where], weights.device)
         cleaned = clean_map(
-            cut.with_array(raw),
+            raw_map(cut, positive, where, weights),
             cut,
-            resample_onto(heart, cut),
+            resample_onto(region, cut),
             positive,
             soft_tissue_floor_hu=_or(
                 options.soft_tissue_floor_hu, weights.threshold("soft_tissue_floor_hu")
             ),
             smallest_hu=_or(options.smallest_map_hu, weights.threshold("smallest_map_hu")),
         )
+        atlas, by_place = atlas_of(weights), options.use_heart and options.near_arteries
         lesions = map_lesions(
             cleaned,
-            resample_onto(near if options.near_arteries else heart, cut),
+            resample_onto(atlas.region(heart) if by_place else region, cut),
             np.nan_to_num(probability),
         )
-        keep = (lesions.probability >= sure) | (not options.use_slices)
-        keep &= (lesions.near_share >= NEAR_SHARE) | (not options.near_arteries)
-        cac_map = to_scan_grid(lesions.kept(cleaned, keep), image)
+        counted = lesions.counted(
+            sure if options.use_slices else 0.0,
+            _or(
+                options.smallest_lesion_mass_hu_mm3,
+                weights.threshold("smallest_lesion_mass_hu_mm3"),
+            ),
+            near_arteries=by_place,
+        )
+        cac_map = to_scan_grid(lesions.kept(cleaned, counted), image)
     with clock.stage("scores"):
         extent = HeartExtent.of(heart)
         origin, step = np.asarray(image.origin_mm), np.asarray(image.spacing_mm)
         proposed = score_map(
             cac_map,
             image,
-            smallest_mass_hu_mm3=_or(
-                options.smallest_lesion_mass_hu_mm3,
-                weights.threshold("smallest_lesion_mass_hu_mm3"),
-            ),
             artery_of=lambda voxels: atlas.artery_of(extent, origin + voxels * step),
-        )
-        clinical = score_clinically(
-            volume,
-            near,
-            convention(options.convention),
-            slice_thickness_mm=slice_thickness_mm,
         )
         kept = proposed.lesion_labels.array > 0
         cac_map = cac_map.with_array(np.where(kept, cac_map.array, np.float32(0)))
-        counted = volume.with_array(clinical.lesion_labels.array > 0)
-    return {
-        "image": image, "heart": heart_fine, "probability_of_cac": probability,
-        "cac_map": cac_map, "proposed": proposed, "clinical": clinical,
-        "clinical_labels": resample_onto(counted, image),
-    }  # fmt: skip
+    return Calcium(image, inside, probability, cac_map, proposed)
+
+
+def network_slices(volume: Volume, heart: Volume, size_px: int) -> tuple[Volume, NDArray[np.int64]]:
+    """The scan as the 2-D networks see it, 1.5 × 1.0 × 1.0 mm, and which slices show the heart."""
+    cut = crop_heart(resample(volume, SLICE_GRID_MM), centre_of_mass_mm(heart)[1:], size_px)
+    return cut, np.flatnonzero(resample_onto(heart, cut).array.any(axis=(1, 2)))
+
+
+def slice_probabilities(
+    cut: Volume, where: NDArray[np.int64], weights: Weights
+) -> NDArray[np.float32]:
+    """P(contains CAC) of the heart's slices `where`, (n,)."""
+    seen = with_context(cut.array, where, where, weights.slice_recipe.context)
+    return probability_of_cac(weights.classifier, seen, weights.device)
+
+
+def raw_map(
+    cut: Volume, positive: NDArray[np.bool_], where: NDArray[np.int64], weights: Weights
+) -> Volume:
+    """The remover's map in HU of the `positive` (z,) ones among the heart's slices `where`."""
+    raw = np.zeros(cut.shape, np.float32)
+    wanted = np.flatnonzero(positive)
+    seen = with_context(cut.array, wanted, where, weights.decomposition_recipe.context)
+    raw[wanted] = cac_map_hu(weights.remover, seen, weights.device)
+    return cut.with_array(raw)
+
+
+def clinical_arteries(volume: Volume, heart: Volume, weights: Weights) -> Volume | None:
+    """The artery (1 LAD, 2 LCX, 3 RCA) of the voxels that the trained baseline calls coronary.
+
+    The heart mask only leaves out what lies too far from it; the networks decide on the rest. None
+    where the weights have no baseline: the atlas's region stands in for it.
+    """
+    recipe = weights.clinical_recipe
+    if weights.clinical is None or recipe is None:
+        return None
+    found = find_candidates(
+        volume, heart, spacing_mm=recipe.spacing_mm, reach_mm=recipe.reach_mm,
+        field_px=recipe.field_px,
+    )  # fmt: skip
+    probability = label_candidates(weights.clinical, found, recipe, weights.device)
+    least = weights.threshold("clinical_probability")
+    return volume.with_array(artery_labels(found, probability, least, volume.shape))
+
+
+def _with_arteries(clinical: ClinicalScores, arteries: Volume) -> ClinicalScores:
+    """Each clinical lesion with the artery that most of its voxels have."""
+    lesion = clinical.lesion_labels.array
+    inside = lesion > 0
+    votes = np.zeros((len(clinical.lesions) + 1, len(CLASSES)), np.int64)
+    np.add.at(votes, (lesion[inside], arteries.array[inside]), 1)
+    named = [CLASSES[int(number)] for number in votes[1:].argmax(axis=1)]
+    return replace(clinical, lesions=clinical.lesions.assign(artery=named))
 
 
 def _or(value: float | None, default: float) -> float:

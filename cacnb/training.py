@@ -11,6 +11,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from cacnb.clinical_training import clinical_sampler
 from cacnb.ct.grids import SLICE_GRID_MM, crop_heart, resample, resample_onto
 from cacnb.ct.heart import centre_of_mass_mm
 from cacnb.ct.reading import read_image, read_mask, read_scan
@@ -19,9 +20,16 @@ from cacnb.errors import InputError, UsageError
 from cacnb.files import write_atomically
 from cacnb.learning.batches import PatchSampler, SliceSampler, SliceStore
 from cacnb.learning.calcium_cyclegan import CalciumCycleGan
+from cacnb.learning.clinical_baseline import ClinicalLearner
 from cacnb.learning.heart_segmenter import HeartLearner
 from cacnb.learning.loop import Learner, Run, Sampler, Step, train
-from cacnb.learning.recipes import DecompositionRecipe, HeartRecipe, Recipe, SliceRecipe
+from cacnb.learning.recipes import (
+    ClinicalRecipe,
+    DecompositionRecipe,
+    HeartRecipe,
+    Recipe,
+    SliceRecipe,
+)
 from cacnb.learning.slice_classifier import SliceLearner
 from cacnb.study.cohort import read_cohort
 
@@ -80,15 +88,28 @@ def train_stage(stage: str, recipe: Recipe, studies: list[Path], run: Run) -> It
         learner, sampler = HeartLearner(recipe), heart_sampler(recipe, studies)
     elif isinstance(recipe, SliceRecipe):
         learner = SliceLearner(recipe)
-        sampler = slice_sampler(studies, recipe.store_px, recipe.batch // 2, recipe.seed)
+        sampler = slice_sampler(
+            studies, recipe.store_px, recipe.batch // 2, recipe.seed, context=recipe.context
+        )
     elif isinstance(recipe, DecompositionRecipe):
         learner = CalciumCycleGan(recipe)
         sampler = slice_sampler(
-            studies, recipe.store_px, recipe.batch, recipe.seed, by_position=True
-        )
+            studies, recipe.store_px, recipe.batch, recipe.seed,
+            by_position=True, context=recipe.context,
+        )  # fmt: skip
+    elif isinstance(recipe, ClinicalRecipe):
+        learner = ClinicalLearner(recipe)
+        sampler = clinical_sampler(recipe, [(study, _learned_from(study)) for study in studies])
     else:
         raise UsageError(f"no stage {stage!r} to train")
     return train(learner, sampler, run)
+
+
+def _learned_from(study: Path) -> list[TrainingScan]:
+    """The scans of a study that are not kept for validation."""
+    scans = training_scans(study)
+    kept = is_validation(scans)
+    return [scan for scan, validation in zip(scans, kept, strict=True) if not validation]
 
 
 def heart_sampler(recipe: HeartRecipe, studies: list[Path]) -> PatchSampler:
@@ -124,12 +145,18 @@ def _prepare_heart(scan: TrainingScan, recipe: HeartRecipe, folder: Path) -> Non
 
 
 def slice_sampler(
-    studies: list[Path], size: int, batch: int, seed: int, *, by_position: bool = False
+    studies: list[Path],
+    size: int,
+    batch: int,
+    seed: int,
+    *,
+    by_position: bool = False,
+    context: tuple[int, ...] = (),
 ) -> SliceSampler:
     """Balanced batches of the training scans' heart slices."""
     store, validation = slice_store(studies, size)
     indices = store.subset(~validation)
-    return SliceSampler(store, indices, batch, seed, by_position=by_position)
+    return SliceSampler(store, indices, batch, seed, by_position=by_position, context=context)
 
 
 def slice_store(studies: list[Path], size: int) -> tuple[SliceStore, NDArray[np.bool_]]:

@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from cacnb import RESEARCH_ONLY, __version__
-from cacnb.cli import scans, statistics, studies
+from cacnb.cli import change, running, scans, statistics, studies
 from cacnb.cli.terminal import messages
 from cacnb.errors import CacnbError
 
@@ -22,8 +22,8 @@ app = typer.Typer(
 #: In the order of `cacnb --help`: a scan, a study, its evidence.
 COMMANDS = (
     scans.demo, scans.inspect, scans.score, scans.clinical,
-    studies.simulate, studies.insert, studies.train, studies.evaluate, studies.calibration,
-    statistics.agree,
+    studies.simulate, studies.insert, studies.train, running.run, studies.evaluate,
+    studies.calibration, statistics.agree, change.change,
 )  # fmt: skip
 
 for command in COMMANDS:

@@ -59,12 +59,22 @@ class SliceStore:
         found[rows >= 0] = self.calcium[rows[rows >= 0]]
         return torch.from_numpy(found / HU_PER_GREY)
 
+    def beside(self, indices: NDArray[np.int64], offset: int) -> NDArray[np.int64]:
+        """The slices `offset` away from some slices, in the same scans; at its ends the last one.
+
+        A scan's heart slices stand in the store one after another, from foot to head.
+        """
+        moved = indices + offset
+        first = np.searchsorted(self.scans, self.scans[indices], side="left")
+        last = np.searchsorted(self.scans, self.scans[indices], side="right") - 1
+        return np.clip(moved, first, last)
+
     def subset(self, keep: NDArray[np.bool_]) -> NDArray[np.int64]:
         """Indices of the slices that belong to the scans marked in `keep` (by scan index)."""
         return np.flatnonzero(keep[self.scans])
 
 
-def require_known_calcium(slices: Tensor) -> None:
+def require_known_calcium(slices: Tensor, context: tuple[int, ...] = ()) -> None:
     """Raise where slices (batch, channels, y, x) come without the calcium that is in them.
 
     Raises
@@ -72,7 +82,7 @@ def require_known_calcium(slices: Tensor) -> None:
     InputError
         `no_calcium`.
     """
-    if slices.shape[1] != 2:
+    if slices.shape[1] != 2 * (1 + len(context)):
         raise InputError(
             "no_calcium",
             "this recipe learns from known calcium and the study has no calcium/ folder: "
@@ -84,7 +94,8 @@ class SliceSampler:
     """Endless batches of slices, half with CAC and half without.
 
     With `by_position` both halves are drawn from the same parts of the heart, as the CycleGAN's
-    batches are (section 5). The random state can be saved and put back.
+    batches are (section 5). `context` names the slices beside each that come with it, as further
+    channels. The random state can be saved and put back.
     """
 
     def __init__(
@@ -95,8 +106,10 @@ class SliceSampler:
         seed: int,
         *,
         by_position: bool,
+        context: tuple[int, ...] = (),
     ) -> None:
         self.store, self.batch, self.by_position = store, batch, by_position
+        self.context = context
         self.rng = np.random.default_rng([seed, 11])
         bins = np.minimum((store.positions * POSITION_BINS).astype(int), POSITION_BINS - 1)
         self.pools: list[tuple[NDArray[np.int64], NDArray[np.int64]]] = []
@@ -110,10 +123,10 @@ class SliceSampler:
             raise ValueError("no part of the heart has slices with and without CAC")
 
     def draw(self) -> tuple[Tensor, Tensor]:
-        """Grey values of slices with and without CAC, each (batch, 1, size, size).
+        """Grey values of slices with and without CAC, each (batch, 1 + context, size, size).
 
         A batch of n for the classifier is n/2 of each; for the CycleGAN n of each. Where the
-        calcium is known it is a second channel, and the grey values are not clipped yet.
+        calcium is known it is as many channels more, and the grey values are not clipped yet.
         """
         drawn: tuple[list[int], list[int]] = ([], [])
         for _ in range(self.batch):
@@ -124,10 +137,32 @@ class SliceSampler:
         return cac, clear
 
     def _images(self, indices: NDArray[np.int64]) -> Tensor:
+        stack = [self.store.beside(indices, offset) for offset in (0, *self.context)]
         if self.store.calcium is None:
-            return to_grey(self.store.slices[indices])[:, None]
-        image = unclipped_grey(self.store.slices[indices])
-        return torch.stack([image, self.store.calcium_of(indices)], dim=1)
+            return torch.stack([to_grey(self.store.slices[each]) for each in stack], dim=1)
+        images = [unclipped_grey(self.store.slices[each]) for each in stack]
+        return torch.stack([*images, *map(self.store.calcium_of, stack)], dim=1)
+
+
+def with_context(
+    slices: NDArray[np.generic],
+    where: NDArray[np.int64],
+    within: NDArray[np.int64],
+    context: tuple[int, ...],
+) -> NDArray[np.generic]:
+    """Some slices of a stack (z, y, x) with those beside them: (n, 1 + context, y, x).
+
+    Beyond the first and last of the slices `within` (the heart's, which alone were trained on),
+    that one stands in.
+
+    Example
+    -------
+    >>> stack = np.arange(5).reshape(5, 1, 1)
+    >>> with_context(stack, np.array([2, 3]), np.array([1, 2, 3]), (-2, 2))[:, :, 0, 0].tolist()
+    [[2, 1, 3], [3, 1, 3]]
+    """
+    beside = [np.clip(where + offset, within.min(), within.max()) for offset in context]
+    return np.stack([slices[each] for each in (where, *beside)], axis=1)
 
 
 def augment_slices(

@@ -70,14 +70,15 @@ GAIN_SPREAD = 0.6
 def insert_calcium(slices: Tensor, generator: torch.Generator) -> tuple[Tensor, Tensor]:
     """Images with known calcium put back at another strength, and that calcium.
 
-    `slices` (batch, 2, y, x): unclipped grey values, and the calcium in them (simulated, or
-    inserted into a scan that had none). Returns the images as a network sees them and the maps that
-    it should find, (batch, 1, y, x) each.
+    `slices` (batch, 2 × inputs, y, x): unclipped grey values of slices and those beside them, and
+    the calcium in them (simulated, or inserted into a scan that had none). Returns the images as a
+    network sees them, (batch, inputs, y, x), and the maps that it should find, (batch, 1, y, x).
     """
-    image, calcium = slices[:, :1], slices[:, 1:].clamp(min=0)
+    image, calcium = slices.chunk(2, dim=1)
+    calcium = calcium.clamp(min=0)
     gain = torch.exp(GAIN_SPREAD * torch.randn(len(slices), 1, 1, 1, generator=generator))
     inserted = gain * calcium
-    return (image - calcium + inserted).clamp(0, 1), inserted.clamp(max=0.95)
+    return (image - calcium + inserted).clamp(0, 1), inserted[:, :1].clamp(max=0.95)
 
 
 class CalciumCycleGan(Learner):
@@ -89,8 +90,10 @@ class CalciumCycleGan(Learner):
         super().__init__(recipe)
         torch.manual_seed(recipe.seed)
         self.plan = recipe
-        self.remover = MapGenerator(recipe.network, last_bias=recipe.map_start)
-        self.synthesiser = MapGenerator(recipe.network, last_bias=recipe.map_start)
+        self.remover, self.synthesiser = (
+            MapGenerator(recipe.network, inputs=1 + len(recipe.context), last_bias=recipe.map_start)
+            for _ in range(2)
+        )
         self.critic_cac = PatchCritic(recipe.critic)
         self.critic_no_cac = PatchCritic(recipe.critic)
         self.average = copy.deepcopy(self.remover).requires_grad_(False)
@@ -121,24 +124,25 @@ class CalciumCycleGan(Learner):
         )
         known = both[:0]
         if plan.inserted_weight:
-            require_known_calcium(both)
+            require_known_calcium(both, plan.context)
             known = both if iteration <= plan.warm_up else both[n // 2 : n + n // 2]
         seen, inserted = insert_calcium(known, self.generator) if len(known) else (known, known)
         if iteration <= plan.warm_up:
             return self._warm_up(seen, inserted, iteration)
-        both = both[:, :1].clamp(0, 1).contiguous(memory_format=torch.channels_last)
-        cac, no_cac = both[:n], both[n:]
+        both = both[:, : 1 + len(plan.context)].clamp(0, 1)
+        both = both.contiguous(memory_format=torch.channels_last)
+        (cac, beside_cac), (no_cac, beside_no_cac) = _parted(both[:n]), _parted(both[n:])
         for parameter in self._critics:
             parameter.requires_grad_(False)
         # Both domains in one batch: the map of the source domain, and of the target (identity).
-        seen = torch.cat([both, seen[:, :1]])
+        seen = torch.cat([both, seen[:, : both.shape[1]]])
         removed, removed_identity, found = self.remover(seen).split([n, n, len(known)])
-        added, added_identity = self.synthesiser(torch.cat([no_cac, cac])).split(n)
+        added, added_identity = self.synthesiser(torch.cat([both[n:], both[:n]])).split(n)
         fake_no_cac, fake_cac = cac - removed, no_cac + added
         if plan.inserted_weight:  # their maps reach below the window, where fat is black
             fake_no_cac = fake_no_cac.clamp(min=0)
-        cac_again = fake_no_cac + self.synthesiser(fake_no_cac)
-        no_cac_again = fake_cac - self.remover(fake_cac)
+        cac_again = fake_no_cac + self.synthesiser(torch.cat([fake_no_cac, beside_cac], dim=1))
+        no_cac_again = fake_cac - self.remover(torch.cat([fake_cac, beside_no_cac], dim=1))
         adversarial = adversarial_loss(
             self.critic_no_cac(fake_no_cac), real=True, kind=plan.adversarial
         ) + adversarial_loss(self.critic_cac(fake_cac), real=True, kind=plan.adversarial)
@@ -212,13 +216,18 @@ class CalciumCycleGan(Learner):
         return self.average
 
 
+def _parted(slices: Tensor) -> tuple[Tensor, Tensor]:
+    """Slices (batch, inputs, y, x) as the slice itself and those beside it."""
+    return slices[:, :1], slices[:, 1:]
+
+
 @torch.inference_mode()
 def cac_map_hu(
     network: nn.Module, hu: NDArray[np.generic], device: torch.device, *, batch: int = 8
 ) -> NDArray[np.float32]:
-    """The CAC map in HU (≥ 0) of each slice (n, y, x) in HU; (n, y, x)."""
+    """The CAC map in HU (≥ 0) of each slice (n, inputs, y, x) in HU; (n, y, x)."""
     found = [
-        network(to_grey(hu[i : i + batch])[:, None].to(device))[:, 0].cpu() * HU_PER_GREY
+        network(to_grey(hu[i : i + batch]).to(device))[:, 0].cpu() * HU_PER_GREY
         for i in range(0, len(hu), batch)
     ]
-    return torch.cat(found).numpy() if found else np.zeros(hu.shape, np.float32)
+    return torch.cat(found).numpy() if found else np.zeros((0, *hu.shape[2:]), np.float32)

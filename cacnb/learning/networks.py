@@ -78,11 +78,11 @@ def _up_norm_relu(inputs: int, outputs: int, dims: int) -> list[nn.Module]:
     return [up, nn.BatchNorm2d(outputs), nn.ReLU(inplace=True)]
 
 
-def _trunk(shape: NetworkShape, dims: int) -> list[nn.Module]:
+def _trunk(shape: NetworkShape, dims: int, inputs: int = 1) -> list[nn.Module]:
     """The way down and the residual blocks, which all three networks share."""
     w = shape.width
     return [
-        *_conv_norm_relu(1, w, 7, 1, dims),
+        *_conv_norm_relu(inputs, w, 7, 1, dims),
         *_conv_norm_relu(w, 2 * w, 3, 2, dims),
         *_conv_norm_relu(2 * w, 4 * w, 3, 2, dims),
         *(Residual(4 * w, dims) for _ in range(shape.blocks)),
@@ -109,15 +109,18 @@ class HeartNetwork(nn.Module):
 
 
 class SliceClassifier(nn.Module):
-    """Table 2, middle: whether a heart slice contains visible CAC."""
+    """Table 2, middle: whether a heart slice contains visible CAC.
 
-    def __init__(self, shape: NetworkShape = PAPER_CLASSIFIER) -> None:
+    `inputs` is the number of slices it looks at: 1 in the paper, more with those beside.
+    """
+
+    def __init__(self, shape: NetworkShape = PAPER_CLASSIFIER, *, inputs: int = 1) -> None:
         super().__init__()
-        self.trunk = nn.Sequential(*_trunk(shape, 2))
+        self.trunk = nn.Sequential(*_trunk(shape, 2, inputs))
         self.head = nn.Linear(4 * shape.width, 2)
 
     def forward(self, slices: Tensor) -> Tensor:
-        """(batch, 1, y, x) to logits (batch, 2): not containing CAC, containing CAC."""
+        """(batch, inputs, y, x) to logits (batch, 2): not containing CAC, containing CAC."""
         logits: Tensor = self.head(self.trunk(slices).mean(dim=(2, 3)))
         return logits
 
@@ -125,21 +128,27 @@ class SliceClassifier(nn.Module):
 class MapGenerator(nn.Module):
     """Table 2, right: a CAC map between 0 and 1 (1.0 is 1000 HU) from a slice.
 
+    `inputs` is the number of slices it looks at: 1 in the paper, more with those beside.
     `last_bias` sets where the map starts; 0 is the paper's, `EMPTY_START` an almost empty map.
     """
 
-    def __init__(self, shape: NetworkShape = PAPER_GENERATOR, *, last_bias: float = 0.0) -> None:
+    def __init__(
+        self, shape: NetworkShape = PAPER_GENERATOR, *, inputs: int = 1, last_bias: float = 0.0
+    ) -> None:
         super().__init__()
         w = shape.width
         last = nn.Conv2d(w, 1, 7, 1, 3, padding_mode="reflect")
         if last_bias and last.bias is not None:
             nn.init.constant_(last.bias, last_bias)
         self.layers = nn.Sequential(
-            *_trunk(shape, 2), *_up_norm_relu(4 * w, 2 * w, 2), *_up_norm_relu(2 * w, w, 2), last
+            *_trunk(shape, 2, inputs),
+            *_up_norm_relu(4 * w, 2 * w, 2),
+            *_up_norm_relu(2 * w, w, 2),
+            last,
         )
 
     def forward(self, slices: Tensor) -> Tensor:
-        """(batch, 1, y, x) in network grey values to a map of the same shape."""
+        """(batch, inputs, y, x) in network grey values to a map (batch, 1, y, x) of the first."""
         return torch.sigmoid(self.layers(slices))
 
 

@@ -22,14 +22,14 @@ class SliceLearner(Learner):
     def __init__(self, recipe: SliceRecipe) -> None:
         super().__init__(recipe)
         torch.manual_seed(recipe.seed)
-        self.network = SliceClassifier(recipe.network)
+        self.network = SliceClassifier(recipe.network, inputs=1 + len(recipe.context))
         self.network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
         self.networks = {"classifier": self.network}
         self.optimisers = {
             "classifier": torch.optim.Adam(self.network.parameters(), lr=recipe.learning_rate)
         }
         self.sizes = recipe.crop_px, recipe.turn_deg
-        self.with_twins = recipe.twins
+        self.with_twins, self.context = recipe.twins, recipe.context
 
     def step(self, first: Tensor, second: Tensor, iteration: int) -> dict[str, float]:
         """One batch of slices with CAC and as many without."""
@@ -37,9 +37,11 @@ class SliceLearner(Learner):
         if self.recipe.name != "paper":
             left = 1 - (iteration - 1) / self.recipe.iterations
             optimiser.param_groups[0]["lr"] = self.recipe.learning_rate * min(1.0, 3 * left)
+        seen = 1 + len(self.context)
         if self.with_twins:
-            second = torch.cat([_twins(first), second[len(first) // 2 :, :1]])
-        first, second = first[:, :1], second[:, :1]
+            twins = _twins(first, self.context)
+            second = torch.cat([twins, second[len(first) // 2 :, :seen]])
+        first, second = first[:, :seen], second[:, :seen]
         images = augment_slices(torch.cat([first, second]), *self.sizes, self.generator).clamp(0, 1)
         labels = torch.cat([torch.ones(len(first)), torch.zeros(len(second))]).long()
         logits = self.network(images.contiguous(memory_format=torch.channels_last))
@@ -55,20 +57,20 @@ class SliceLearner(Learner):
         return self.network
 
 
-def _twins(slices: Tensor) -> Tensor:
+def _twins(slices: Tensor, context: tuple[int, ...]) -> Tensor:
     """Half of some slices with known calcium, without it: the hardest slices without CAC."""
-    require_known_calcium(slices)
-    half = slices[: len(slices) // 2]
-    return half[:, :1] - half[:, 1:]
+    require_known_calcium(slices, context)
+    image, calcium = slices[: len(slices) // 2].chunk(2, dim=1)
+    return image - calcium
 
 
 @torch.inference_mode()
 def probability_of_cac(
     network: nn.Module, hu: NDArray[np.generic], device: torch.device, *, batch: int = 16
 ) -> NDArray[np.float32]:
-    """P(contains CAC) of each slice (n, y, x) in HU; (n,)."""
+    """P(contains CAC) of each slice (n, inputs, y, x) in HU; (n,)."""
     found = [
-        torch.softmax(network(to_grey(hu[i : i + batch])[:, None].to(device)), dim=1)[:, 1].cpu()
+        torch.softmax(network(to_grey(hu[i : i + batch]).to(device)), dim=1)[:, 1].cpu()
         for i in range(0, len(hu), batch)
     ]
     return torch.cat(found).numpy().astype(np.float32) if found else np.zeros(0, np.float32)

@@ -21,11 +21,20 @@ from torch import nn
 
 from cacnb.errors import InputError
 from cacnb.files import write_atomically
+from cacnb.learning.clinical_baseline import ClinicalBaseline
 from cacnb.learning.networks import HeartNetwork, MapGenerator, SliceClassifier
-from cacnb.learning.recipes import DecompositionRecipe, HeartRecipe, SliceRecipe
+from cacnb.learning.recipes import (
+    ClinicalRecipe,
+    DecompositionRecipe,
+    HeartRecipe,
+    SliceRecipe,
+)
 
 #: The files of a weights folder, beside `card.json`.
 STAGES = ("heart", "slices", "decomposition")
+
+#: The file of the trained clinical baseline, which a folder may lack.
+CLINICAL = "clinical"
 
 
 @dataclass(frozen=True)
@@ -33,7 +42,8 @@ class Weights:
     """Everything that was learned and a scan's pipeline needs, on one device.
 
     `card` holds what `card.json` says: training data, recipes, thresholds chosen on validation,
-    metrics, limits. `sha256` is one hash over all files. `atlas` holds the artery atlas's arrays.
+    metrics, limits. `sha256` is one hash over all files and thresholds. `atlas` holds the artery
+    atlas's arrays. `clinical`, both networks of the baseline in one, is None in a folder without it.
     """
 
     name: str
@@ -47,6 +57,8 @@ class Weights:
     remover: nn.Module
     decomposition_recipe: DecompositionRecipe
     atlas: dict[str, NDArray[np.float32]]
+    clinical: nn.Module | None = None
+    clinical_recipe: ClinicalRecipe | None = None
 
     def threshold(self, name: str) -> float:
         """A threshold that the validation set chose, from the card."""
@@ -86,6 +98,8 @@ def load_weights(name: str = "demo", device: str = "cpu") -> Weights:
         card = json.loads((folder / "card.json").read_text(encoding="utf-8"))
         contents = {stage: (folder / f"{stage}.safetensors").read_bytes() for stage in STAGES}
         contents["arteries"] = (folder / "arteries.safetensors").read_bytes()
+        if CLINICAL in card["files"]:
+            contents[CLINICAL] = (folder / f"{CLINICAL}.safetensors").read_bytes()
         _check_hashes(contents, card)
         plans = {stage: card["files"][stage]["recipe"] for stage in STAGES}
         heart_plan = HeartRecipe.from_dict(plans["heart"])
@@ -95,20 +109,34 @@ def load_weights(name: str = "demo", device: str = "cpu") -> Weights:
             _filled(network, contents[stage], target)
             for network, stage in (
                 (HeartNetwork(heart_plan.network), "heart"),
-                (SliceClassifier(slice_plan.network), "slices"),
-                (MapGenerator(map_plan.network), "decomposition"),
+                (
+                    SliceClassifier(slice_plan.network, inputs=1 + len(slice_plan.context)),
+                    "slices",
+                ),
+                (
+                    MapGenerator(map_plan.network, inputs=1 + len(map_plan.context)),
+                    "decomposition",
+                ),
             )
         ]
+        clinical, clinical_plan = None, None
+        if CLINICAL in contents:
+            clinical_plan = ClinicalRecipe.from_dict(card["files"][CLINICAL]["recipe"])
+            clinical = _filled(ClinicalBaseline(clinical_plan), contents[CLINICAL], target)
     except (OSError, KeyError, TypeError, ValueError, RuntimeError, SafetensorError) as error:
         why = str(error).splitlines()[0]
         raise InputError(
             "bad_weights", f"the weights {name!r} cannot be used ({why}): install them anew"
         ) from error
-    digest = hashlib.sha256(b"".join(contents[key] for key in sorted(contents))).hexdigest()
+    # Thresholds too: with others the same networks give other scores.
+    thresholds = json.dumps(card.get("thresholds", {}), sort_keys=True).encode()
+    digest = hashlib.sha256(
+        b"".join([*(contents[key] for key in sorted(contents)), thresholds])
+    ).hexdigest()
     atlas = {k: v.float().numpy() for k, v in load_tensors(contents["arteries"]).items()}
     return Weights(
         str(card["name"]), digest, card, target, networks[0], heart_plan, networks[1], slice_plan,
-        networks[2], map_plan, atlas,
+        networks[2], map_plan, atlas, clinical, clinical_plan,
     )  # fmt: skip
 
 

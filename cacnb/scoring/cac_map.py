@@ -12,6 +12,7 @@ from cacnb.ct.grids import NETWORK_WINDOW_HU
 from cacnb.ct.volume import Volume
 from cacnb.errors import InputError
 from cacnb.scoring.lesions import (
+    SMALLEST_LESION_VOXELS,
     Floats,
     group_max,
     group_sum,
@@ -133,6 +134,22 @@ class MapLesions:
     mass_hu_mm3: Floats
     near_share: Floats
     probability: Floats
+
+    def counted(
+        self, least_probability: float, least_mass_hu_mm3: float, *, near_arteries: bool = True
+    ) -> NDArray[np.bool_]:
+        """(lesions,) which of them count.
+
+        A scan has calcium where one lesion is certain: some slice of it reaches
+        `least_probability`, and its pseudo-mass `least_mass_hu_mm3`. Then all that the map shows
+        counts, since who has calcium mostly has more of it. With `near_arteries` only lesions that
+        lie near them are looked at.
+        """
+        looked_at = self.voxels >= SMALLEST_LESION_VOXELS
+        if near_arteries:
+            looked_at = looked_at & (self.near_share >= NEAR_SHARE)
+        certain = (self.probability >= least_probability) & (self.mass_hu_mm3 >= least_mass_hu_mm3)
+        return np.asarray(looked_at & bool((looked_at & certain).any()))
 
     def kept(self, cac_map: Volume, keep: NDArray[np.bool_]) -> Volume:
         """The map with the lesions marked in `keep` (lesions,) and no other."""

@@ -20,6 +20,10 @@ Floats = NDArray[np.float64]
 Indices = NDArray[np.intp]
 
 
+#: The fewest voxels of a lesion that counts (method, "Scores": a named parameter).
+SMALLEST_LESION_VOXELS = 3
+
+
 def _structure(faces: int, *, in_plane: bool) -> NDArray[np.bool_]:
     structure = np.asarray(ndimage.generate_binary_structure(3, faces), dtype=bool)
     if in_plane:

@@ -14,6 +14,7 @@ from cacnb.ct.volume import Volume
 from cacnb.errors import UsageError
 from cacnb.scoring.conventions import REFERENCE_THICKNESS_MM
 from cacnb.scoring.lesions import (
+    SMALLEST_LESION_VOXELS,
     Floats,
     Indices,
     LesionVoxels,
@@ -30,9 +31,6 @@ from cacnb.scoring.risk import RiskCategory, risk_category
 
 #: Left edges in HU of adjusted weights 2-4; all below weighs 1, also below 130 HU (section 3).
 ADJUSTED_DENSITY_EDGES_HU = (200.0, 300.0, 400.0)
-
-#: The fewest voxels of a lesion that counts (method.md, "Scores": a named parameter).
-SMALLEST_LESION_VOXELS = 3
 
 #: Columns of the proposed method's lesion table.
 PROPOSED_COLUMNS = (

@@ -27,7 +27,7 @@ TINY_DECOMPOSITION = replace(
 #: With everything that departs from the paper.
 TINY_DEPARTED = replace(
     TINY_DECOMPOSITION, name="departed", adversarial="least_squares", map_start=EMPTY_START,
-    average_decay=0.9, anneal=True, inserted_weight=1.0, warm_up=2,
+    average_decay=0.9, anneal=True, inserted_weight=1.0, warm_up=2, context=(-2, 2),
 )  # fmt: skip
 
 #: A fresh learner and sampler, as a new process would make them.
@@ -79,7 +79,12 @@ def start_heart(stem: Path, recipe: HeartRecipe = TINY_HEART) -> tuple[Learner, 
 def start_slices(recipe: SliceRecipe = TINY_SLICES) -> tuple[Learner, Sampler]:
     store = speckled_store(known=recipe.twins)
     return SliceLearner(recipe), SliceSampler(
-        store, np.arange(len(store.labels)), recipe.batch // 2, 0, by_position=False
+        store,
+        np.arange(len(store.labels)),
+        recipe.batch // 2,
+        0,
+        by_position=False,
+        context=recipe.context,
     )
 
 
@@ -88,7 +93,12 @@ def start_decomposition(
 ) -> tuple[Learner, Sampler]:
     store = speckled_store(known=recipe.inserted_weight > 0)
     return CalciumCycleGan(recipe), SliceSampler(
-        store, np.arange(len(store.labels)), recipe.batch, 0, by_position=True
+        store,
+        np.arange(len(store.labels)),
+        recipe.batch,
+        0,
+        by_position=True,
+        context=recipe.context,
     )
 
 
@@ -98,7 +108,7 @@ def start(request: pytest.FixtureRequest, tmp_path: Path) -> Start:
     starts: dict[str, Start] = {
         "heart": lambda: start_heart(write_heart(tmp_path / "chest", (24, 24, 24), 6, 18)),
         "slices": start_slices,
-        "twins": lambda: start_slices(replace(TINY_SLICES, twins=True)),
+        "twins": lambda: start_slices(replace(TINY_SLICES, twins=True, context=(-1, 1))),
         "decomposition": start_decomposition,
         "departed": lambda: start_decomposition(TINY_DEPARTED),
     }

@@ -16,9 +16,10 @@ from cacnb.learning.batches import (
     augment_slices,
     to_grey,
     window,
+    with_context,
 )
 
-from .conftest import slices_of_known_number, write_heart
+from .conftest import slices_of_known_number, speckled_store, write_heart
 
 COUNT = 800
 
@@ -278,3 +279,28 @@ def test_varied_patches_differ_from_the_scan_and_plain_ones_do_not(tmp_path: Pat
     torch.testing.assert_close(plain[~filled], torch.full_like(plain[~filled], 0.1))
     assert float(filled.float().mean()) < 0.5
     assert varied.std(dim=(1, 2, 3, 4)).unique().numel() == 5
+
+
+def test_a_slice_comes_with_those_beside_it_in_its_scan_and_no_other() -> None:
+    store = slices_of_known_number(np.arange(20) % 2 == 0, np.linspace(0, 1, 20))
+    assert store.beside(np.array([0, 5, 9, 10, 19]), 2).tolist() == [2, 7, 9, 12, 19]
+    assert store.beside(np.array([0, 5, 9, 10, 19]), -2).tolist() == [0, 3, 7, 10, 17]
+
+
+def test_a_drawn_slice_has_its_context_and_their_calcium_as_channels() -> None:
+    store = speckled_store(known=True)
+    sampler = SliceSampler(store, np.arange(40), 3, 0, by_position=False, context=(-1, 1))
+    with_cac, _ = sampler.draw()
+    assert with_cac.shape == (3, 6, 40, 40)
+    image, calcium = with_cac.chunk(2, dim=1)
+    # every second slice shows the square: the slice drawn does, those beside it do not
+    assert (calcium[:, 0].amax(dim=(1, 2)) > 0.3).all()
+    assert (calcium[:, 1:] == 0).sum() > 0.9 * calcium[:, 1:].numel()
+    without = float((image[:, 0] - calcium[:, 0]).mean())
+    assert without == pytest.approx(float(image[:, 1].mean()), abs=0.05)
+
+
+def test_past_the_hearts_ends_its_last_slice_stands_in() -> None:
+    stack = np.arange(6.0).reshape(6, 1, 1)
+    seen = with_context(stack, np.array([1, 4]), np.array([1, 2, 3, 4]), (-2, 2))
+    assert seen[:, :, 0, 0].tolist() == [[1.0, 1.0, 3.0], [4.0, 2.0, 4.0]]

@@ -184,7 +184,7 @@ def test_the_papers_learning_rate_stays_and_an_annealed_one_falls(
 def test_a_map_is_in_hu_and_the_size_of_a_batch_changes_nothing() -> None:
     hu = np.zeros((5, 8, 8), np.int16)
     hu[0, 1, 1], hu[4, 2, 2] = 250, 2000
-    one, all_ = (cac_map_hu(Excess(), hu, CPU, batch=b) for b in (2, 8))
+    one, all_ = (cac_map_hu(Excess(), hu[:, None], CPU, batch=b) for b in (2, 8))
     np.testing.assert_array_equal(one, all_)
     assert one.dtype == np.float32
     assert one[0, 1, 1] == pytest.approx(200.0, rel=1e-5)
@@ -193,4 +193,4 @@ def test_a_map_is_in_hu_and_the_size_of_a_batch_changes_nothing() -> None:
 
 
 def test_a_heart_without_slices_has_an_empty_map() -> None:
-    assert cac_map_hu(Excess(), np.zeros((0, 8, 8)), CPU).shape == (0, 8, 8)
+    assert cac_map_hu(Excess(), np.zeros((0, 3, 8, 8)), CPU).shape == (0, 8, 8)

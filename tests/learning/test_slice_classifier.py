@@ -23,7 +23,7 @@ class PeakTells(nn.Module):
 def test_the_probability_is_that_of_the_second_channel() -> None:
     hu = np.zeros((3, 8, 8), np.int16)
     hu[0, 2, 2], hu[1, 2, 2], hu[2] = 950, 150, -900
-    found = probability_of_cac(PeakTells(), hu, CPU)
+    found = probability_of_cac(PeakTells(), hu[:, None], CPU)
     want = 1 / (1 + np.exp(-(np.array([1.0, 0.2, 0.0]) - 0.2)))
     np.testing.assert_allclose(found, want, rtol=1e-5)
     assert found.dtype == np.float32
@@ -31,12 +31,12 @@ def test_the_probability_is_that_of_the_second_channel() -> None:
 
 def test_the_size_of_a_batch_changes_nothing() -> None:
     hu = np.random.default_rng(0).normal(100, 300, (7, 8, 8)).astype(np.float32)
-    one, all_ = (probability_of_cac(PeakTells(), hu, CPU, batch=b) for b in (1, 16))
+    one, all_ = (probability_of_cac(PeakTells(), hu[:, None], CPU, batch=b) for b in (1, 16))
     np.testing.assert_array_equal(one, all_)
 
 
 def test_a_heart_without_slices_has_no_probabilities() -> None:
-    assert probability_of_cac(PeakTells(), np.zeros((0, 8, 8)), CPU).shape == (0,)
+    assert probability_of_cac(PeakTells(), np.zeros((0, 3, 8, 8)), CPU).shape == (0,)
 
 
 @pytest.mark.parametrize(("name", "falls"), [("paper", False), ("demo", True)])

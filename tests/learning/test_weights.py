@@ -116,7 +116,17 @@ def test_the_hash_of_weights_is_that_of_what_is_in_them(folder: Path) -> None:
     whole = b"".join(
         (folder / f"{name}.safetensors").read_bytes() for name in sorted([*STAGES, "arteries"])
     )
-    assert one == hashlib.sha256(whole).hexdigest()
+    card = json.loads((folder / "card.json").read_text())
+    thresholds = json.dumps(card.get("thresholds", {}), sort_keys=True).encode()
+    assert one == hashlib.sha256(whole + thresholds).hexdigest()
+
+
+def test_the_same_networks_with_another_threshold_are_other_weights(folder: Path) -> None:
+    one = load_weights(str(folder)).sha256
+    card = json.loads((folder / "card.json").read_text())
+    card["thresholds"] = {"slice_probability": 0.123}
+    (folder / "card.json").write_text(json.dumps(card))
+    assert load_weights(str(folder)).sha256 != one
 
 
 def test_the_card_names_the_hash_and_size_of_every_file(folder: Path) -> None:

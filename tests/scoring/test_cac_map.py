@@ -104,3 +104,38 @@ def test_a_region_on_another_grid_is_refused():
     region = Volume(np.ones((3, 4, 5), bool), SPACING_MM)
     with pytest.raises(InputError, match="region near the arteries"):
         map_lesions(two_lesions(), region, np.ones(3))
+
+
+def three_lesions(probability=(0.9, 0.2, 0.2), near=(True, True, True)):
+    """A certain lesion of 3 voxels, a faint one of 3, and one of 2, each in a slice of its own."""
+    values = np.zeros((5, 4, 4), np.float32)
+    values[0, 0, :3], values[2, 0, :3], values[4, 0, :2] = 200.0, 10.0, 200.0
+    cac_map = Volume(values, SPACING_MM)
+    where = np.zeros(values.shape, bool)
+    where[[0, 2, 4]] = np.array(near)[:, None, None]
+    each = np.zeros(5)
+    each[[0, 2, 4]] = probability
+    return map_lesions(cac_map, cac_map.with_array(where), each)
+
+
+def test_where_one_lesion_is_certain_the_faint_ones_count_too():
+    assert three_lesions().counted(0.5, 500.0).tolist() == [True, True, False]
+
+
+def test_where_no_lesion_is_certain_none_counts():
+    assert not three_lesions((0.4, 0.2, 0.2)).counted(0.5, 500.0).any()
+    assert not three_lesions().counted(0.5, 1000.0).any()
+
+
+def test_probability_and_mass_must_be_one_lesions():
+    assert not three_lesions((0.1, 0.9, 0.1)).counted(0.5, 500.0).any()
+
+
+def test_a_lesion_off_the_arteries_neither_counts_nor_vouches_for_others():
+    far = three_lesions(near=(False, True, True))
+    assert not far.counted(0.5, 500.0).any()
+    assert far.counted(0.5, 500.0, near_arteries=False).tolist() == [True, True, False]
+
+
+def test_an_empty_map_counts_nothing():
+    assert map_lesions(grid(0.0), grid(True, bool), np.ones(3)).counted(0.0, 0.0).tolist() == []
