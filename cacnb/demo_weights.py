@@ -55,7 +55,7 @@ COHORTS = {
         burden="varied",
     ),
     "validation": StudyPlan(pairs=100, seed=300, protocol="rtp", field_of_view="heart"),
-    "validation_chest": StudyPlan(pairs=100, seed=400, protocol="rtp"),
+    "validation_chest": StudyPlan(pairs=50, seed=400, protocol="rtp"),
 }  # fmt: skip
 
 #: Which cohorts each stage learns from.
@@ -179,27 +179,20 @@ def assemble(work: Path, target: Path) -> dict[str, Any]:
     card = _card()
     save_weights(target, networks, recipes, arrays, card)
     weights = load_weights(str(target))
-    studies = [work / name for name in VALIDATION_COHORTS]
-    scans = [scan for study in studies for scan in validation_scans(study, weights)]
+    scans = [scan for name in VALIDATION_COHORTS for scan in validation_scans(work / name, weights)]
     chosen, figures, tried = choose_thresholds(scans)
-    card["thresholds"] = {**chosen, **_clinical_threshold(studies, weights, card)}
+    card["thresholds"] = {**chosen, **_clinical_threshold(work / "validation", weights, card)}
     card["validation"] = figures
     save_weights(target, networks, recipes, arrays, card)
     write_atomically(tried.round(4).to_csv(index=False), target / "validation.csv")
     return card
 
 
-def _clinical_threshold(
-    studies: list[Path], weights: Weights, card: dict[str, Any]
-) -> dict[str, float]:
+def _clinical_threshold(study: Path, weights: Weights, card: dict[str, Any]) -> dict[str, float]:
     """The clinical baseline's threshold; its figures on the validation scans go into the card."""
     if weights.clinical is None or weights.clinical_recipe is None:
         return {}
-    looks = [
-        look
-        for study in studies
-        for look in clinical_looks(study, weights.clinical, weights.clinical_recipe, weights.device)
-    ]
+    looks = clinical_looks(study, weights.clinical, weights.clinical_recipe, weights.device)
     least, card["clinical_validation"] = choose_clinical_probability(looks)
     return {"clinical_probability": least}
 

@@ -43,7 +43,8 @@ class Weights:
 
     `card` holds what `card.json` says: training data, recipes, thresholds chosen on validation,
     metrics, limits. `sha256` is one hash over all files and thresholds. `atlas` holds the artery
-    atlas's arrays. `clinical`, both networks of the baseline in one, is None in a folder without it.
+    atlas's arrays. `clinical`, both networks of the baseline in one, is None where a folder has no
+    such file.
     """
 
     name: str
