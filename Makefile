@@ -50,6 +50,10 @@ clean: ## remove all that these targets made
 	rm -rf .venv out build dist cacnb.egg-info .mypy_cache .ruff_cache .import_linter_cache .hypothesis
 	find cacnb tests benchmarks -name __pycache__ -prune -exec rm -rf {} +
 
+slurm: .venv/dev ## install SLURM (as root) and score a study on a single-node cluster
+	apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -y -qq slurm-wlm munge > /dev/null
+	$(BIN)/python -m pytest -q -rs tests/test_running_on_slurm.py
+
 chromium:
 	@if [ -x $(CHROMIUM) ]; then exit 0; fi; \
 	if [ "$$(id -u)" = 0 ] && command -v apt-get > /dev/null; then \
