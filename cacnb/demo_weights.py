@@ -61,7 +61,7 @@ COHORTS = {
 #: Which cohorts each stage learns from.
 STAGE_COHORTS = {
     "heart": ("locator",), "slices": ("rtp", "nlst"), "decomposition": ("rtp", "nlst"),
-    "clinical": ("rtp",),
+    "clinical": ("rtp", "nlst"),
 }  # fmt: skip
 
 #: Which cohorts thresholds are chosen on.

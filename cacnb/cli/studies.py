@@ -98,7 +98,7 @@ def calibration(
 
 
 def train(
-    stage: Annotated[str, typer.Argument(help="heart, slices or decomposition.")],
+    stage: Annotated[str, typer.Argument(help="heart, slices, decomposition or clinical.")],
     study: Annotated[list[Path], typer.Option("--study", help="Study folder; may be repeated.")],
     out: Annotated[Path, typer.Option("--out", help="Folder of the run.")],
     recipe: Annotated[str, typer.Option("--recipe", help="paper or demo.")] = "demo",
