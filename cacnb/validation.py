@@ -138,12 +138,11 @@ def choose_thresholds(
             setting = dict(zip(THRESHOLDS, (beside, floor, least, sure, mass), strict=True))
             rows.append({**setting, **_figures(scans, scores)})
     tried = pd.DataFrame(rows)
-    best = tried.loc[best_setting(tried)]
-    tried["chosen"] = tried.index == best.name
-    figures: dict[str, Any] = {
-        key: value.item() if hasattr(value, "item") else value
-        for key, value in best.drop(list(THRESHOLDS)).items()
+    tried["chosen"] = tried.index == best_setting(tried)
+    best: dict[str, Any] = {
+        str(key): value for key, value in tried[tried["chosen"]].to_dict("records")[0].items()
     }
+    figures = {key: best[key] for key in best if key not in (*THRESHOLDS, "chosen")}
     figures["heart_dice_median"] = float(np.median([s.dice for s in scans]))
     figures["scans"] = len(scans)
     return {name: float(best[name]) for name in THRESHOLDS}, figures, tried
