@@ -52,7 +52,7 @@ clean: ## remove all that these targets made
 
 slurm: .venv/dev ## install SLURM (as root) and score a study on a single-node cluster
 	apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -y -qq slurm-wlm munge > /dev/null
-	$(BIN)/python -m pytest -q -rs tests/test_running_on_slurm.py
+	CACNB_SLURM=1 $(BIN)/python -m pytest -q -rs tests/test_running_on_slurm.py
 
 chromium:
 	@if [ -x $(CHROMIUM) ]; then exit 0; fi; \

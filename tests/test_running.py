@@ -450,6 +450,8 @@ def command(simulated: Path, tmp_path: Path) -> Iterator[subprocess.Popen[str]]:
             "--workers", "2", "--json",
         ],
         stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, start_new_session=True,
+        # A test run in the background inherits a SIGINT that is ignored; a terminal's is not.
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
     )  # fmt: skip
     yield process
     if process.poll() is None:
