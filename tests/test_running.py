@@ -365,9 +365,15 @@ def one_by_one(simulated: Path) -> Path:
 
 
 def workers_of(process: psutil.Process) -> list[psutil.Process]:
-    """Dask's workers below a process, the one that started first in front."""
-    found = [p for p in process.children(recursive=True) if "spawn_main" in " ".join(p.cmdline())]
-    return sorted(found, key=lambda worker: worker.create_time())
+    """Dask's living workers below a process, the one that started first in front."""
+    found = []
+    for child in process.children(recursive=True):
+        try:
+            if "spawn_main" in " ".join(child.cmdline()):
+                found.append((child.create_time(), child))
+        except psutil.Error:  # it died meanwhile
+            continue
+    return [child for _, child in sorted(found, key=lambda pair: pair[0])]
 
 
 def assert_same_results(found: Path, wanted: Path, scans: int) -> None:

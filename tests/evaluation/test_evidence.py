@@ -53,7 +53,7 @@ def test_a_studys_evidence_is_one_page_with_its_figures_and_tables(
     assert "simulated" in page.lower()
     assert "not a medical device" in page
     assert json.loads((tmp_path / "evidence.json").read_text())["heart"][0]["n_scans"] == 4
-    for name in ("figure_7.png", "detection_per_scan.svg", "table_3.csv"):
+    for name in ("figure_7.png", "figure_6a.svg", "table_3.csv"):
         assert (tmp_path / "figures" / name).stat().st_size > 500
     truth = {row["method"] for row in evidence.tables["truth"]}
     assert truth == {"proposed", "clinical_manual", "clinical_automatic"}
