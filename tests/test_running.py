@@ -403,7 +403,10 @@ def test_three_workers_killed_in_the_middle_lose_nothing_and_double_nothing(
     for step in run_study(plan_run(study), Local(workers=2)):
         ended.append(step.outcome.scan)
         if len(killed) < 3:
-            victim = workers_of(psutil.Process())[0]  # the oldest: it is past its start
+            until = time.monotonic() + 60
+            while not (living := workers_of(psutil.Process())) and time.monotonic() < until:
+                time.sleep(0.1)  # the nanny is about to start another
+            victim = living[0]  # the oldest: it is past its start
             victim.kill()
             killed.append(victim.pid)
     assert len(set(killed)) == 3
