@@ -112,7 +112,7 @@ def _kept(
 ) -> dict[str, Any]:
     """The comparison that is kept beside a scan's scores, or a new one where those are newer."""
     result, kept = (study / "scores" / f"{scan}{end}" for end in (".json", ".compared.json"))
-    if kept.is_file() and kept.stat().st_mtime_ns >= result.stat().st_mtime_ns:
+    if kept.is_file() and kept.stat().st_mtime_ns > result.stat().st_mtime_ns:
         found = json.loads(kept.read_text(encoding="utf-8"))
         if found.get("version") == VERSION:
             return dict(found)
