@@ -15,11 +15,8 @@ from cacnb.ct.reading import read_image, read_mask, read_scan
 from cacnb.errors import InputError
 from cacnb.scoring.clinical import score_clinically
 from cacnb.scoring.conventions import convention
-from cacnb.study.cohort import read_cohort
+from cacnb.study.cohort import REGION_ARTERIES, read_cohort
 from cacnb.study.relative_difference import relative_difference
-
-#: Labels of the painted lesion regions.
-REGION_ARTERIES = {"LAD": 1, "LCX": 2, "RCA": 3}
 
 
 @dataclass(frozen=True)

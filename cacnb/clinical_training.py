@@ -13,11 +13,12 @@ from numpy.typing import NDArray
 from cacnb.ct.reading import read_image, read_mask, read_scan
 from cacnb.ct.volume import Volume
 from cacnb.errors import InputError
-from cacnb.files import or_cannot_write
+from cacnb.files import save_array
 from cacnb.learning.clinical_baseline import CandidateSampler
 from cacnb.learning.clinical_candidates import Candidates, find_candidates
 from cacnb.learning.clinical_networks import CLASSES
 from cacnb.learning.recipes import ClinicalRecipe
+from cacnb.study.cohort import lesion_centres_mm, rows_by_scan
 
 
 class Scan(Protocol):
@@ -58,7 +59,7 @@ def clinical_sampler(
             )
         grid = f"clinical_{recipe.spacing_mm:g}_{recipe.reach_mm:g}_{size}"
         folder = study / "prepared" / grid
-        lesions = true_lesions(study)
+        lesions = rows_by_scan(study / "truth_lesions.csv")
         for scan in of_study:
             _prepare(scan, study, recipe, lesions.get(scan.name), folder)
             stems.append(folder / scan.name)
@@ -120,22 +121,13 @@ def clinical_truth(
                 "no_arteries",
                 f"scan {name} has picked lesions of no artery: paint their regions first",
             )
-        centres = np.array([str(c).split() for c in lesions["centre_mm"]], float)[:, ::-1]
+        centres = lesion_centres_mm(lesions)
         at_mm = np.asarray(volume.origin_mm) + voxels[unpainted] * np.asarray(volume.spacing_mm)
         nearest = np.linalg.norm(at_mm[:, None] - centres[None], axis=2).argmin(axis=1)
         number = lesions["artery"].map({a: i for i, a in enumerate(CLASSES)}).to_numpy(np.int64)
         artery[unpainted] = number[nearest]
     labels[tuple(voxels.T)] = artery
     return labels
-
-
-def true_lesions(study: Path) -> dict[str, pd.DataFrame]:
-    """The rows of a simulated study's `truth_lesions.csv` by scan; empty where it has none."""
-    file = study / "truth_lesions.csv"
-    if not file.is_file():
-        return {}
-    table = pd.read_csv(file, dtype={"scan": str})
-    return {str(name): rows for name, rows in table.groupby("scan")}
 
 
 def _prepare(
@@ -149,9 +141,9 @@ def _prepare(
     truth = clinical_truth(study, scan.name, volume, lesions)
     found = candidates_of(volume, heart, recipe)
     table = np.column_stack([found.points, truth[tuple(found.voxels.T)], found.component])
-    _save(np.rint(found.image.array).astype(np.int16), Path(f"{stem}.image.npy"))
-    _save(table.astype(np.int32), Path(f"{stem}.candidates.npy"))
-    _save(_on_grid(truth, volume, found.image).astype(np.int32), Path(f"{stem}.labels.npy"))
+    save_array(np.rint(found.image.array).astype(np.int16), Path(f"{stem}.image.npy"))
+    save_array(table.astype(np.int32), Path(f"{stem}.candidates.npy"))
+    save_array(_on_grid(truth, volume, found.image).astype(np.int32), Path(f"{stem}.labels.npy"))
 
 
 def _on_grid(truth: NDArray[np.uint8], volume: Volume, image: Volume) -> NDArray[np.int64]:
@@ -166,11 +158,3 @@ def _on_grid(truth: NDArray[np.uint8], volume: Volume, image: Volume) -> NDArray
     there = truth[np.ix_(*nearest)]
     at = np.argwhere(there)
     return np.column_stack([at, there[tuple(at.T)]])
-
-
-def _save(array: NDArray[np.generic], path: Path) -> None:
-    part = path.with_name(f".{path.name}.part.npy")
-    with or_cannot_write(path):
-        path.parent.mkdir(parents=True, exist_ok=True)
-        np.save(part, array)
-        part.replace(path)

@@ -13,11 +13,12 @@ import torch
 from numpy.typing import NDArray
 from torch import nn
 
-from cacnb.clinical_training import clinical_truth, true_lesions
+from cacnb.clinical_training import clinical_truth
 from cacnb.ct.reading import read_mask, read_scan
 from cacnb.learning.clinical_baseline import label_candidates
 from cacnb.learning.clinical_candidates import find_candidates
 from cacnb.learning.recipes import ClinicalRecipe
+from cacnb.study.cohort import rows_by_scan
 from cacnb.study.detection import count_detections
 from cacnb.training import training_scans
 
@@ -52,7 +53,7 @@ def clinical_looks(
     InputError
         `no_study`, `no_masks`, `no_clinical_lesions`.
     """
-    lesions = true_lesions(study)
+    lesions = rows_by_scan(study / "truth_lesions.csv")
     table = pd.read_csv(study / "truth_scans.csv", dtype={"scan": str}).set_index("scan")
     for scan in training_scans(study):
         _, volume = read_scan(scan.path)

@@ -6,6 +6,10 @@ import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
 
 from cacnb.errors import InputError
 
@@ -49,3 +53,18 @@ def write_atomically(content: str | bytes, path: Path) -> None:
             part.replace(path)
         finally:
             part.unlink(missing_ok=True)
+
+
+def save_array(array: NDArray[Any], path: Path) -> None:
+    """Write an array as `.npy`, to be memory-mapped, whole or not at all.
+
+    Raises
+    ------
+    InputError
+        `cannot_write` where the disk is full or the folder cannot be written.
+    """
+    part = path.with_name(f".{path.name}.part.npy")
+    with or_cannot_write(path):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        np.save(part, array)
+        part.replace(path)

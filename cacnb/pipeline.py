@@ -218,7 +218,7 @@ def find_calcium(
     with clock.stage("slices"):
         image = resample(volume, (SLICE_GRID_MM[0], *volume.spacing_mm[1:]))
         inside = resample_onto(region, image)
-        cut, where = network_slices(volume, region, weights.slice_recipe.store_px)
+        cut, in_cut, where = network_slices(volume, region, weights.slice_recipe.store_px)
         probability = np.full(image.shape[0], np.nan, np.float32)
         if options.use_slices:
             probability[where] = slice_probabilities(cut, where, weights)
@@ -230,7 +230,7 @@ def find_calcium(
         cleaned = clean_map(
             raw_map(cut, positive, where, weights),
             cut,
-            resample_onto(region, cut),
+            in_cut,
             positive,
             soft_tissue_floor_hu=_or(
                 options.soft_tissue_floor_hu, weights.threshold("soft_tissue_floor_hu")
@@ -240,7 +240,7 @@ def find_calcium(
         atlas, by_place = atlas_of(weights), options.use_heart and options.near_arteries
         lesions = map_lesions(
             cleaned,
-            resample_onto(atlas.region(heart) if by_place else region, cut),
+            resample_onto(atlas.region(heart), cut) if by_place else in_cut,
             np.nan_to_num(probability),
         )
         counted = lesions.counted(
@@ -265,10 +265,13 @@ def find_calcium(
     return Calcium(image, inside, probability, cac_map, proposed)
 
 
-def network_slices(volume: Volume, heart: Volume, size_px: int) -> tuple[Volume, NDArray[np.int64]]:
-    """The scan as the 2-D networks see it, 1.5 × 1.0 × 1.0 mm, and which slices show the heart."""
+def network_slices(
+    volume: Volume, heart: Volume, size_px: int
+) -> tuple[Volume, Volume, NDArray[np.int64]]:
+    """The scan as the 2-D networks see it, 1.5 × 1.0 × 1.0 mm, the heart there, and its slices."""
     cut = crop_heart(resample(volume, SLICE_GRID_MM), centre_of_mass_mm(heart)[1:], size_px)
-    return cut, np.flatnonzero(resample_onto(heart, cut).array.any(axis=(1, 2)))
+    inside = resample_onto(heart, cut)
+    return cut, inside, np.flatnonzero(inside.array.any(axis=(1, 2)))
 
 
 def slice_probabilities(

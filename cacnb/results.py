@@ -14,6 +14,9 @@ from cacnb.files import write_atomically
 from cacnb.scoring.scored_scan import ScoredScan
 from cacnb.study.cohort import read_cohort
 
+#: What `write_results` writes of a scan, the result that vouches for the others first.
+RESULT_ENDINGS = (".json", ".cac_map.nii.gz", ".heart.nii.gz", ".clinical.nii.gz", ".lesions.csv")
+
 #: Endings that are not part of a scan's name.
 IMAGE_ENDINGS = (".nii.gz", ".nii", ".nrrd", ".nhdr", ".mha", ".mhd", ".zip")
 

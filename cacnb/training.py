@@ -17,7 +17,7 @@ from cacnb.ct.heart import centre_of_mass_mm
 from cacnb.ct.reading import read_image, read_mask, read_scan
 from cacnb.ct.volume import Volume
 from cacnb.errors import InputError, UsageError
-from cacnb.files import write_atomically
+from cacnb.files import save_array, write_atomically
 from cacnb.learning.batches import PatchSampler, SliceSampler, SliceStore
 from cacnb.learning.calcium_cyclegan import CalciumCycleGan
 from cacnb.learning.clinical_baseline import ClinicalLearner
@@ -140,8 +140,8 @@ def _prepare_heart(scan: TrainingScan, recipe: HeartRecipe, folder: Path) -> Non
     _, volume = read_scan(scan.path)
     heart = read_mask(scan.heart, volume, may_be_empty=True)
     image = resample(volume, recipe.spacing_mm)
-    _save(np.rint(image.array).astype(np.int16), image_file)
-    _save(resample_onto(heart, image).array.astype(np.bool_), heart_file)
+    save_array(np.rint(image.array).astype(np.int16), image_file)
+    save_array(resample_onto(heart, image).array.astype(np.bool_), heart_file)
 
 
 def slice_sampler(
@@ -230,9 +230,11 @@ def _prepare_slices(
     if (study / "calcium").is_dir():
         known = np.concatenate(calcium)
         shows = (known >= LEAST_CALCIUM_HU).any(axis=(1, 2))
-        _save(known[shows], array_file.with_name("calcium.npy"))
-        _save(np.where(shows, np.cumsum(shows) - 1, -1), array_file.with_name("calcium_rows.npy"))
-    _save(np.concatenate(images), array_file)
+        save_array(known[shows], array_file.with_name("calcium.npy"))
+        save_array(
+            np.where(shows, np.cumsum(shows) - 1, -1), array_file.with_name("calcium_rows.npy")
+        )
+    save_array(np.concatenate(images), array_file)
     write_atomically(pd.concat(tables).to_csv(index=False), table_file)
 
 
@@ -277,10 +279,3 @@ def heart_slices(
     at_mm = fine.axis_mm(0)[where]
     nearest = np.rint((at_mm - volume.origin_mm[0]) / volume.spacing_mm[0])
     return cut, where, positions, np.clip(nearest, 0, volume.shape[0] - 1).astype(np.int64)
-
-
-def _save(array: NDArray[np.generic], path: Path) -> None:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    part = path.with_name(f".{path.name}.part.npy")
-    np.save(part, array)
-    part.replace(path)

@@ -91,8 +91,7 @@ def _look(scan: TrainingScan, weights: Weights, pair: str, visible: bool) -> Val
         return None
     heart = without_chest_wall(heart, volume)
     dice = 2 * (heart.array & truth.array).sum() / (heart.array.sum() + truth.array.sum())
-    cut, where = network_slices(volume, heart, weights.slice_recipe.store_px)
-    inside = resample_onto(heart, cut)
+    cut, inside, where = network_slices(volume, heart, weights.slice_recipe.store_px)
     near = resample_onto(atlas_of(weights).region(heart), cut)
     probability = np.zeros(cut.shape[0], np.float32)
     probability[where] = slice_probabilities(cut, where, weights)

@@ -242,9 +242,7 @@ def test_no_name_of_a_patient_reaches_any_output(shared_data: Path, tmp_path: Pa
     for picture in re.findall(r"base64,([A-Za-z0-9+/=]+)", written):
         written += base64.b64decode(picture).decode("latin-1")
     written = re.sub(r"base64,[A-Za-z0-9+/=]+", "", written)
-    assert "quux4711" not in written.lower()
-    assert "quuxhospital" not in written.lower()
-    assert "^quux" not in written.lower()
+    assert "quux" not in written.lower()
     assert "zebedee" not in written.lower()
 
 

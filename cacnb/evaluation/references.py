@@ -21,13 +21,14 @@ from cacnb.evaluation.surfaces import compare_masks
 from cacnb.files import write_atomically
 from cacnb.scoring.clinical import score_clinically
 from cacnb.scoring.conventions import CONVENTIONS, convention
+from cacnb.study.cohort import REGION_ARTERIES, lesion_centres_mm, rows_by_scan
 
 #: The three methods of the paper's tables; in a simulated study the manual one is the simulated
 #: reader, who picks every true component at ≥ 130 HU.
 METHODS = ("proposed", "clinical_manual", "clinical_automatic")
 
-#: Labels of the painted lesion regions; the left main counts as LAD (section 2).
-REGION_ARTERIES = {"LAD": 1, "RCA": 3, "LCX": 2}
+#: The arteries in the order of Table 3.
+ARTERIES = ("LAD", "RCA", "LCX")
 
 #: Excess HU from which a voxel of the known calcium belongs to a lesion.
 LESION_EXCESS_HU = 5
@@ -80,9 +81,8 @@ def compare_with_references(
         for row in cohort.itertuples()
         if (study / "scores" / f"{row.scan}.json").is_file()
     ]
-    labels_file, lesions_file = study / "slice_labels.csv", study / "truth_lesions.csv"
-    labels = _by_scan(labels_file)
-    lesions = _by_scan(lesions_file)
+    labels = rows_by_scan(study / "slice_labels.csv")
+    lesions = rows_by_scan(study / "truth_lesions.csv")
 
     def one(job: tuple[str, Path]) -> dict[str, Any]:
         return _kept(study, *job, labels.get(job[0]), lesions.get(job[0]))
@@ -94,13 +94,6 @@ def compare_with_references(
             if tell is not None:
                 tell(i, len(scored), f"compared {job[0]}")
     return found
-
-
-def _by_scan(file: Path) -> dict[str, pd.DataFrame]:
-    if not file.is_file():
-        return {}
-    table = pd.read_csv(file, dtype={"scan": str})
-    return {str(scan): rows for scan, rows in table.groupby("scan")}
 
 
 def _kept(
@@ -187,7 +180,8 @@ def _arteries(regions: Volume, found: dict[str, Found]) -> dict[str, dict[str, A
     out: dict[str, dict[str, Any]] = {}
     labels = {method: each.labels_in(regions) for method, each in found.items()}
     present = set(np.unique(np.rint(regions.array)).astype(int).tolist())
-    for artery, label in REGION_ARTERIES.items():
+    for artery in ARTERIES:
+        label = REGION_ARTERIES[artery]
         out[artery] = {"visible": label in present}
         for method, each in found.items():
             out[artery][method] = float(each.mass_hu_mm3[labels[method] == label].sum())
@@ -215,9 +209,8 @@ def _lesions(
     index = np.argwhere(calcium.array >= LESION_EXCESS_HU)
     if not rows or not len(index):
         return rows, elsewhere
-    centres = np.array([[float(v) for v in str(c).split()][::-1] for c in lesions["centre_mm"]])
     points = np.asarray(calcium.origin_mm) + index * np.asarray(calcium.spacing_mm)
-    _, lesion_of = cKDTree(centres).query(points)
+    _, lesion_of = cKDTree(lesion_centres_mm(lesions)).query(points)
     tree = cKDTree(points)
     for method, each in found.items():
         if not len(each.points_mm):

@@ -10,7 +10,7 @@ import numpy as np
 import pandas as pd
 
 from cacnb.errors import InputError
-from cacnb.evaluation.references import METHODS, REGION_ARTERIES
+from cacnb.evaluation.references import ARTERIES, METHODS
 from cacnb.study.cohort import read_cohort
 
 #: What is measured of a scan.
@@ -96,7 +96,7 @@ def artery_table(scans: pd.DataFrame, compared: dict[str, dict[str, Any]]) -> pd
         }
         for scan, found in compared.items()
         if "arteries" in found
-        for artery in REGION_ARTERIES
+        for artery in ARTERIES
     ]  # fmt: skip
     return pd.DataFrame(rows)
 

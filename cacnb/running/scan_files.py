@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from cacnb.files import or_cannot_write, write_atomically
+from cacnb.results import RESULT_ENDINGS
 
 #: A scan's verdict, or that scoring it failed.
 Ending = Literal["usable", "warned", "refused", "failed"]
@@ -22,9 +23,6 @@ FAILURES = "failed"
 
 #: What the tables ask of every result, also of a refused scan's.
 KEYS = {"path", "series_uid", "verdict", "reasons", "seconds", "weights"}
-
-#: What is written of a scan, the result that vouches for the others first.
-ENDINGS = (".json", ".cac_map.nii.gz", ".heart.nii.gz", ".clinical.nii.gz", ".lesions.csv")
 
 
 @dataclass(frozen=True)
@@ -115,7 +113,7 @@ def write_failure(folder: Path, outcome: Outcome, weights_sha256: str) -> None:
 
 def forget(folder: Path, scan: str) -> None:
     """Remove what is written of a scan; the result goes first, so that it never vouches alone."""
-    for file in (*(folder / f"{scan}{end}" for end in ENDINGS), _failure_file(folder, scan)):
+    for file in (*(folder / f"{scan}{end}" for end in RESULT_ENDINGS), _failure_file(folder, scan)):
         with or_cannot_write(file):
             file.unlink(missing_ok=True)
 
@@ -123,7 +121,7 @@ def forget(folder: Path, scan: str) -> None:
 def sweep(folder: Path, scans: Iterable[str]) -> None:
     """Remove the parts of files that killed workers left; only where nobody writes these scans."""
     known = set(scans)
-    endings = "|".join(re.escape(end) for end in ENDINGS)
+    endings = "|".join(re.escape(end) for end in RESULT_ENDINGS)
     part = re.compile(rf"\.(?P<scan>.+)(?:{endings})\.\d+\.part(?:\.nii\.gz)?")
     for file in folder.glob(".*.part*"):
         of = part.fullmatch(file.name)

@@ -1,7 +1,5 @@
 """The page of a patient's change as a browser shows it."""
 
-from pathlib import Path
-
 import numpy as np
 import pytest
 
@@ -11,9 +9,6 @@ from cacnb.study.mesa import judge_by_mesa
 from cacnb.study.repeat import learn_repeat
 
 pytestmark = pytest.mark.browser
-
-CHROMIUM = Path("/usr/bin/chromium")
-ARGUMENTS = ["--headless", "--no-sandbox", "--disable-gpu", "--disable-background-networking"]
 
 
 @pytest.fixture(scope="module")
@@ -33,20 +28,9 @@ def page_file(tmp_path_factory):
     return path
 
 
-@pytest.fixture(scope="module")
-def opened(page_file):
-    playwright = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
-    if not CHROMIUM.exists():
-        pytest.skip(f"Chromium is not at {CHROMIUM}: apt-get install chromium")
-    with playwright.sync_playwright() as started:
-        browser = started.chromium.launch(executable_path=str(CHROMIUM), args=ARGUMENTS)
-        page = browser.new_page(viewport={"width": 1280, "height": 800})
-        page.asked, page.said = [], []
-        page.on("request", lambda request: page.asked.append(request.url))
-        page.on("console", lambda message: page.said.append(message.text))
-        page.goto(page_file.as_uri(), wait_until="load")
-        yield page
-        browser.close()
+@pytest.fixture
+def opened(open_page, page_file):
+    return open_page(page_file)
 
 
 def test_the_page_opens_without_the_network_and_without_complaint(opened, page_file):

@@ -1,5 +1,4 @@
 import io
-from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -11,12 +10,6 @@ from cacnb.export.agreement_page import write_agreement_page
 from cacnb.export.study_report import write_study_report
 
 pytestmark = pytest.mark.browser
-
-CHROMIUM = Path("/usr/bin/chromium")
-ARGUMENTS = [
-    "--headless", "--no-sandbox", "--disable-gpu", "--disable-background-networking",
-    "--disable-component-update", "--disable-sync", "--no-first-run", "--disable-quic",
-]  # fmt: skip
 
 METHODS = ("proposed", "clinical_manual", "clinical_automatic")
 
@@ -97,29 +90,11 @@ def pages(tmp_path_factory):
     return {"study": folder / "study" / "report.html", "agreement": folder / "agreement.html"}
 
 
-@pytest.fixture(scope="module")
-def browser():
-    playwright = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
-    if not CHROMIUM.exists():
-        pytest.skip(f"Chromium is not at {CHROMIUM}: apt-get install chromium")
-    with playwright.sync_playwright() as started:
-        chromium = started.chromium.launch(executable_path=str(CHROMIUM), args=ARGUMENTS)
-        yield chromium
-        chromium.close()
-
-
 @pytest.fixture(params=["study", "agreement"])
-def opened(request, browser, pages):
-    page = browser.new_page(viewport={"width": 1280, "height": 800})
-    page.set_default_timeout(120_000)
-    page.asked, page.said = [], []
-    page.on("request", lambda asked: page.asked.append(asked.url))
-    page.on("console", lambda message: page.said.append(message.text))
-    page.on("pageerror", lambda error: page.said.append(str(error)))
-    page.goto(pages[request.param].as_uri(), wait_until="load")
+def opened(request, open_page, pages):
+    page = open_page(pages[request.param])
     page.name = request.param
-    yield page
-    page.close()
+    return page
 
 
 def test_a_page_opens_without_the_network_and_without_complaint(opened, pages):
@@ -159,28 +134,8 @@ def test_every_picture_is_said_in_words(opened):
     assert all(len(words) > 25 for words in said)
 
 
-def test_text_stands_out_from_its_ground(opened):
-    """WCAG AA: 4.5 to 1 for every element outside the figures that holds text of its own."""
-    faint = opened.evaluate(
-        """() => {
-          const part = c => (c /= 255) <= 0.03928 ? c / 12.92 : ((c + 0.055) / 1.055) ** 2.4;
-          const light = ([r, g, b]) => 0.2126 * part(r) + 0.7152 * part(g) + 0.0722 * part(b);
-          const numbers = css => css.match(/[\\d.]+/g).map(Number);
-          const ground = e => {
-            for (; e; e = e.parentElement) {
-              const rgba = numbers(getComputedStyle(e).backgroundColor);
-              if (rgba.length === 3 || rgba[3] > 0) return rgba;
-            }
-            return [255, 255, 255];
-          };
-          const own = e => [...e.childNodes].some(n => n.nodeType === 3 && n.data.trim());
-          return [...document.body.querySelectorAll("*:not(svg *)")].filter(own).filter(e => {
-            const pair = [light(numbers(getComputedStyle(e).color)), light(ground(e))];
-            return (Math.max(...pair) + 0.05) / (Math.min(...pair) + 0.05) < 4.5;
-          }).map(e => e.outerHTML.slice(0, 80));
-        }"""
-    )
-    assert faint == []
+def test_text_outside_the_figures_stands_out_from_its_ground(opened, faint_text):
+    assert faint_text(opened, "*:not(svg *)") == []
 
 
 def test_a_page_prints_within_a_sheet_of_a4(opened):

@@ -13,12 +13,6 @@ from cacnb.scoring.scored_scan import ScoredScan
 
 pytestmark = pytest.mark.browser
 
-CHROMIUM = Path("/usr/bin/chromium")
-ARGUMENTS = [
-    "--headless", "--no-sandbox", "--disable-gpu", "--disable-background-networking",
-    "--disable-component-update", "--disable-sync", "--no-first-run", "--disable-quic",
-]  # fmt: skip
-
 WEIGHTS = {"name": "demo", "sha256": "ab" * 32, "trained_on": "96 simulated scans"}
 SECONDS = {"read": 0.5, "heart": 2.0, "slices": 1.0, "map": 1.0, "scores": 0.5, "total": 5.0}
 
@@ -67,27 +61,9 @@ def report(tmp_path_factory):
     return path
 
 
-@pytest.fixture(scope="module")
-def browser():
-    playwright = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
-    if not CHROMIUM.exists():
-        pytest.skip(f"Chromium is not at {CHROMIUM}: apt-get install chromium")
-    with playwright.sync_playwright() as started:
-        chromium = started.chromium.launch(executable_path=str(CHROMIUM), args=ARGUMENTS)
-        yield chromium
-        chromium.close()
-
-
 @pytest.fixture
-def opened(browser, report):
-    page = browser.new_page(viewport={"width": 1280, "height": 800})
-    page.asked, page.said = [], []
-    page.on("request", lambda request: page.asked.append(request.url))
-    page.on("console", lambda message: page.said.append(message.text))
-    page.on("pageerror", lambda error: page.said.append(str(error)))
-    page.goto(report.as_uri(), wait_until="load")
-    yield page
-    page.close()
+def opened(open_page, report):
+    return open_page(report)
 
 
 def test_the_report_opens_without_the_network_and_without_complaint(opened, report):
@@ -119,28 +95,8 @@ def test_a_table_fits_a_laptop(opened):
     assert wide == 0
 
 
-def test_text_stands_out_from_its_ground(opened):
-    """WCAG AA: 4.5 to 1 for every element that holds text of its own."""
-    faint = opened.evaluate(
-        """() => {
-          const part = c => (c /= 255) <= 0.03928 ? c / 12.92 : ((c + 0.055) / 1.055) ** 2.4;
-          const light = ([r, g, b]) => 0.2126 * part(r) + 0.7152 * part(g) + 0.0722 * part(b);
-          const numbers = css => css.match(/[\\d.]+/g).map(Number);
-          const ground = e => {
-            for (; e; e = e.parentElement) {
-              const rgba = numbers(getComputedStyle(e).backgroundColor);
-              if (rgba.length === 3 || rgba[3] > 0) return rgba;
-            }
-            return [255, 255, 255];
-          };
-          const own = e => [...e.childNodes].some(n => n.nodeType === 3 && n.data.trim());
-          return [...document.body.querySelectorAll("*")].filter(own).filter(e => {
-            const pair = [light(numbers(getComputedStyle(e).color)), light(ground(e))];
-            return (Math.max(...pair) + 0.05) / (Math.min(...pair) + 0.05) < 4.5;
-          }).map(e => e.outerHTML.slice(0, 80));
-        }"""
-    )
-    assert faint == []
+def test_text_stands_out_from_its_ground(opened, faint_text):
+    assert faint_text(opened) == []
 
 
 def test_every_link_leads_to_a_place_on_the_page(opened):
