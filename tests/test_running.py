@@ -25,10 +25,10 @@ from cacnb.ct.writing import write_image
 from cacnb.errors import InputError, UsageError
 from cacnb.learning.weights import Weights, load_weights
 from cacnb.pipeline import score_scan
-from cacnb.results import write_results
+from cacnb.results import RESULT_ENDINGS, write_results
 from cacnb.running import scan_task, study_run
 from cacnb.running.engines import Here, Local
-from cacnb.running.scan_files import ENDINGS, find_result
+from cacnb.running.scan_files import find_result
 from cacnb.running.study_run import plan_run, run_study, shard_of
 from cacnb.scoring.scored_scan import ScoredScan
 from cacnb.simulation.cohort import StudyPlan, simulate_study
@@ -101,7 +101,7 @@ def test_a_study_that_is_scored_is_not_scored_again(tmp_path: Path, tried: list[
     study = study_of(tmp_path, "a", "b", "c")
     assert score(study) == dict.fromkeys("abc", "usable")
     before, tables = written(study), (study / "scores" / "scores.parquet").read_bytes()
-    assert len(before) == 3 * len(ENDINGS)
+    assert len(before) == 3 * len(RESULT_ENDINGS)
     assert score(study) == dict.fromkeys("abc", "usable")
     assert tried == ["a", "b", "c"]
     assert written(study) == before
