@@ -71,7 +71,7 @@ $(BIN)/python:
 # `dev` holds the runtime too: a demo after a test installs nothing.
 .venv/runtime: pyproject.toml constraints.txt | $(BIN)/python
 	@echo "Installing cacnb into .venv: a few minutes the first time"
-	@$(BIN)/python -m pip install -qq -c constraints.txt -e .
+	@$(BIN)/python -m pip install -qq -c constraints.txt -e '.[apps]'
 	@touch $@
 
 .venv/dev: pyproject.toml constraints.txt | $(BIN)/python
