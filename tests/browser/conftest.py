@@ -43,6 +43,83 @@ def open_page(browser):
         page.close()
 
 
+class WidgetPage:
+    """One widget's script on an empty page, with a stand-in for the kernel that hears and speaks."""
+
+    ADDRESS = "http://widget.test/"
+    PAGE = """<!doctype html><html lang="en"><title>widget</title>
+    <body style="margin:0; --cacnb-height: 100vh"><div id="el"></div>"""
+    START = """([script, style, traits]) => {
+      document.head.append(Object.assign(document.createElement("style"), {textContent: style}));
+      const url = URL.createObjectURL(new Blob([script], {type: "text/javascript"}));
+      return import(url).then((module) => {
+        window.heard = []; window.kernel = true;
+        const listeners = [];
+        window.speak = (message, buffers = []) =>
+          listeners.forEach((hear) => hear(message, buffers.map((bytes) =>
+            new DataView(Uint8Array.from(bytes).buffer))));
+        const model = {
+          get: (name) => traits[name], on: (_, hear) => listeners.push(hear), off: () => {},
+          send: (message) => {
+            if (!window.kernel) throw new Error("Cannot send");
+            window.heard.push(message);
+          },
+        };
+        module.default.render({model, el: document.getElementById("el")});
+        window.widget = document.getElementById("el").cacnb;
+      });
+    }"""
+
+    def __init__(self, context, name):
+        self.context, self.name = context, name
+        self.page = context.new_page()
+        self.page.route(
+            self.ADDRESS, lambda route: route.fulfill(body=self.PAGE, content_type="text/html")
+        )
+        self.errors = []
+        self.page.on("pageerror", lambda error: self.errors.append(str(error)))
+        self.open()
+
+    def open(self):
+        from cacnb.ui.javascript import module, style
+
+        self.page.goto(self.ADDRESS)
+        self.page.evaluate(self.START, [module(self.name), style(), {"title": "Test"}])
+
+    def speak(self, message, buffers=()):
+        self.page.evaluate("([m, b]) => speak(m, b)", [message, [list(data) for data in buffers]])
+
+    def show(self, picture, **more):
+        message, buffers = picture.message()
+        self.speak({"type": "picture", **message, **more}, buffers)
+
+    def heard(self, kind):
+        return self.page.evaluate("kind => heard.filter(m => m.type === kind)", kind)
+
+    def press(self, *keys):
+        for key in keys:
+            self.page.keyboard.press(key)
+
+    def get(self, script):
+        return self.page.evaluate(script)
+
+
+@pytest.fixture
+def widget_page(browser):
+    """Opens a widget's script by the name of its file, in a browser that keeps what it stored."""
+    context = browser.new_context(viewport={"width": 1000, "height": 700})
+    pages = []
+
+    def open_widget(name):
+        pages.append(WidgetPage(context, name))
+        return pages[-1]
+
+    yield open_widget
+    errors = [error for page in pages for error in page.errors]
+    context.close()
+    assert errors == []
+
+
 @pytest.fixture
 def faint_text():
     """WCAG AA: the elements with text of their own that stand out by less than 4.5 to 1."""

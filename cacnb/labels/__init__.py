@@ -1,0 +1,1 @@
+"""What people say about a scan: events, the store that keeps them, queues; no widget."""

@@ -1,0 +1,224 @@
+// Paint lesion regions (Figure 3B): a 1 cm brush without threshold, one colour an artery.
+import { BRUSH_MM, Brush } from "./brush.js";
+import { ReadingRoom } from "./reading_room.js";
+import { decodeRuns, encodeRuns } from "./runs.js";
+import { element, widget } from "./slice_canvas.js";
+
+/** Labels as in a study's lesion_regions/; the left main counts as LAD. */
+export const ARTERIES = [
+  { name: "LAD", says: "LAD (and left main)", label: 1, colour: "#e69f00", key: "1" },
+  { name: "LCX", says: "LCX", label: 2, colour: "#56b4e9", key: "2" },
+  { name: "RCA", says: "RCA", label: 3, colour: "#009e73", key: "3" },
+];
+
+const ERASER = { name: "eraser", label: 0, colour: "#ffffff" };
+
+export class RegionPainter extends ReadingRoom {
+  build(el) {
+    super.build(el);
+    this.brush = new Brush();
+    this.tool = ARTERIES[0];
+    this.legend = element("div", "cacnb-counts");
+    this.panel.append(this.legend);
+  }
+
+  commands() {
+    const cross = (name, key, dx, dy) => ({
+      name: `brush ${name}`, keys: [`ctrl+${key}`], says: `Move the brush ${name} by 2 mm`, run: () => this.nudge(dx, dy), repeats: true,
+    });
+    return [
+      ...ARTERIES.map((artery) => ({ name: artery.name, keys: [artery.key], says: `Brush: ${artery.says}`, run: () => this.choose(artery), button: artery.name })),
+      { name: "eraser", keys: ["e"], says: "Eraser", run: () => this.choose(ERASER), button: "Eraser" },
+      { name: "copy region", keys: ["r"], says: "Copy the regions of the slice above or below that has any", run: () => this.copyNear(), button: "Copy from next to" },
+      { name: "clear", keys: ["Backspace", "Delete"], says: "Clear this slice", run: () => this.clearSlice(), button: "Clear slice" },
+      { name: "smaller", keys: [","], says: "Smaller brush", run: () => this.resizeBrush(0.8) },
+      { name: "larger", keys: ["."], says: "Larger brush", run: () => this.resizeBrush(1.25) },
+      { name: "one centimetre", keys: ["b"], says: "The brush of 1 cm again", run: () => this.resizeBrush(BRUSH_MM / this.brush.diameter_mm) },
+      cross("left", "ArrowLeft", -2, 0), cross("right", "ArrowRight", 2, 0), cross("up", "ArrowUp", 0, -2), cross("down", "ArrowDown", 0, 2),
+      { name: "dab", keys: ["Enter"], says: "Paint where the brush is", run: () => this.dabHere() },
+      { name: "next region", keys: [" "], says: "Next slice with a region", run: () => this.toRegion() },
+      { name: "done", keys: ["d"], says: "This scan is done, or not yet", run: () => this.finish(), button: "Done" },
+      ...super.commands(),
+    ];
+  }
+
+  onScan() {
+    this.brush.at = null;
+  }
+
+  showPicture(said, buffers) {
+    super.showPicture(said, buffers);
+    const view = this.views[0];
+    view.marks.push((context) => this.brush.draw(context, view, this.tool.colour));
+    this.regions = this.stack.layers.regions.array;
+    const [, height, width] = this.stack.whole_shape;
+    this.wholeSlice = new Uint8Array(height * width);
+    this.fillFromLabels();
+    this.draw();
+  }
+
+  // ---- labels and pixels
+
+  fillFromLabels(slices = null) {
+    const [z0] = this.stack.first;
+    for (let z = 0; z < this.stack.depth; z++) {
+      if (slices && !slices.has(z + z0)) continue;
+      this.regions.fill(0, z * this.stack.area, (z + 1) * this.stack.area);
+      for (const { name, label } of ARTERIES) {
+        const runs = this.reading.get("region", z + z0, name);
+        if (!runs) continue;
+        decodeRuns(runs, this.wholeSlice);
+        this.eachPixel(z, (here, whole) => {
+          if (this.wholeSlice[whole]) this.regions[here] = label;
+        });
+      }
+    }
+  }
+
+  /** Visit the sent part of a slice: index in the layer, index in the whole slice. */
+  eachPixel(z, visit) {
+    const { first, whole_shape, width, height, area } = this.stack;
+    for (let y = 0; y < height; y++) {
+      let here = z * area + y * width;
+      let whole = (y + first[1]) * whole_shape[2] + first[2];
+      for (let x = 0; x < width; x++) visit(here++, whole++);
+    }
+  }
+
+  /** Changes that make the labels of slices what the layer shows; what was not sent stays. */
+  changesOf(slices) {
+    const wanted = [];
+    for (const slice of slices)
+      for (const { name, label } of ARTERIES) {
+        const before = this.reading.get("region", slice, name);
+        decodeRuns(before, this.wholeSlice);
+        this.eachPixel(slice - this.stack.first[0], (here, whole) => {
+          this.wholeSlice[whole] = this.regions[here] === label ? 1 : 0;
+        });
+        wanted.push({ subject: "region", slice, item: name, value: encodeRuns(this.wholeSlice) || null });
+      }
+    return wanted;
+  }
+
+  // ---- tools
+
+  choose(tool) {
+    this.tool = tool;
+    this.say(tool.name);
+    this.afterChange();
+  }
+
+  resizeBrush(factor) {
+    this.brush.grow(factor);
+    this.say(`brush ${this.brush.diameter_mm} millimetres`);
+    this.afterChange();
+  }
+
+  leftTool() {
+    return "own";
+  }
+
+  pressOn(view, x, y) {
+    this.brush.last = null;
+    this.touched_slices = new Set();
+    this.dragOn(view, x, y);
+  }
+
+  dragOn(view, x, y) {
+    if (!this.reading) return;
+    this.brush.at = [x, y];
+    if (!this.touched_slices.has(this.currentSlice)) this.brush.last = null;
+    this.touched_slices.add(this.currentSlice);
+    this.brush.stroke(this.stack, this.regions, this.look.slice, x, y, this.tool.label);
+    this.drawSoon();
+  }
+
+  releaseOn() {
+    if (this.touched_slices?.size) this.give(this.changesOf(this.touched_slices));
+    this.touched_slices = null;
+  }
+
+  /** A pressed brush goes on painting where a reader scrolls. */
+  onSlice() {
+    if (this.drag?.tool === "own" && this.brush.at) this.dragOn(this.drag.view, ...this.brush.at);
+  }
+
+  hoverOn(view, x, y) {
+    this.brush.at = view ? [x, y] : null;
+    this.drawSoon();
+  }
+
+  nudge(dx, dy) {
+    const [, sy, sx] = this.stack.spacing_mm;
+    const [x, y] = this.brush.at ?? [this.look.x, this.look.y];
+    this.brush.at = [x + dx / sx, y + dy / sy];
+    this.draw();
+  }
+
+  dabHere() {
+    const [x, y] = this.brush.at ?? [this.look.x, this.look.y];
+    this.pressOn(this.views[0], x, y);
+    this.releaseOn();
+  }
+
+  clearSlice() {
+    this.regions.fill(0, this.look.slice * this.stack.area, (this.look.slice + 1) * this.stack.area);
+    this.give(this.changesOf([this.currentSlice]));
+  }
+
+  copyNear() {
+    const { area, depth } = this.stack;
+    const here = this.look.slice;
+    const painted = (z) => z >= 0 && z < depth && this.regions.subarray(z * area, (z + 1) * area).some(Boolean);
+    const from = [here + 1, here - 1].find(painted);
+    if (from === undefined) return this.say("no region on the slice above or below");
+    this.regions.copyWithin(here * area, from * area, (from + 1) * area);
+    return this.give(this.changesOf([this.currentSlice]));
+  }
+
+  finish() {
+    const item = this.context.app;
+    const done = this.reading.get("done", null, item);
+    this.give([{ subject: "done", item, value: done ? null : "painted" }]);
+    this.say(done ? "not done" : "done");
+  }
+
+  toRegion() {
+    const slices = [...new Set(this.reading.of("region").map(([slice]) => slice))].sort((a, b) => b - a);
+    if (!slices.length) return this.say("no region on this scan");
+    const to = slices.find((slice) => slice < this.currentSlice) ?? slices[0];
+    return this.setSlice(to - this.stack.first[0]);
+  }
+
+  // ---- what is told
+
+  afterChange(parts = []) {
+    const slices = new Set(parts.filter((part) => part.subject === "region").map((part) => part.slice));
+    if (slices.size) this.fillFromLabels(slices);
+    this.legend.replaceChildren(
+      ...ARTERIES.map(({ name, says, colour }) => {
+        const slicesOf = this.reading?.of("region").filter(([, item]) => item === name).length ?? 0;
+        const row = element("div", "", `${this.tool.name === name ? "▶" : "  "} ${says}: ${slicesOf} slices`);
+        row.style.color = colour;
+        return row;
+      }),
+      element("div", "", `${this.tool === ERASER ? "▶" : "  "} eraser`),
+      element("p", "", `Brush ${this.brush.diameter_mm} mm wide`),
+    );
+    for (const button of this.buttons.children)
+      button.setAttribute("aria-pressed", String(button.dataset.command === this.tool.name || (button.dataset.command === "done" && Boolean(this.reading?.get("done", null, this.context.app)))));
+    super.afterChange();
+  }
+
+  stripColour(z) {
+    const slice = z + this.stack.first[0];
+    const artery = ARTERIES.find(({ name }) => this.reading?.get("region", slice, name));
+    return artery?.colour ?? "#3a4048";
+  }
+
+  progressOf() {
+    return this.reading.get("done", null, this.context.app) ? "done" : "not done";
+  }
+}
+
+export default widget(RegionPainter);
