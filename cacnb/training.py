@@ -18,6 +18,7 @@ from cacnb.ct.reading import read_image, read_mask, read_scan
 from cacnb.ct.volume import Volume
 from cacnb.errors import InputError, UsageError
 from cacnb.files import save_array, write_atomically
+from cacnb.labels.agreed import labels_sha256, slice_labels
 from cacnb.learning.batches import PatchSampler, SliceSampler, SliceStore
 from cacnb.learning.calcium_cyclegan import CalciumCycleGan
 from cacnb.learning.clinical_baseline import ClinicalLearner
@@ -162,7 +163,8 @@ def slice_sampler(
 def slice_store(studies: list[Path], size: int) -> tuple[SliceStore, NDArray[np.bool_]]:
     """All heart slices of some studies, and which scans are kept for validation (by scan index).
 
-    Slices are prepared once under each study's `prepared/` and memory-mapped from there.
+    Slices are prepared under each study's `prepared/`, again when its labels changed, and
+    memory-mapped from there.
     """
     arrays: list[NDArray[np.int16]] = []
     tables: list[pd.DataFrame] = []
@@ -173,8 +175,12 @@ def slice_store(studies: list[Path], size: int) -> tuple[SliceStore, NDArray[np.
         scans = training_scans(study)
         folder = study / "prepared" / f"slices_{size}"
         table_file, array_file = folder / "slices.csv", folder / "slices.npy"
-        if not (table_file.exists() and array_file.exists()):
-            _prepare_slices(study, scans, size, array_file, table_file)
+        labels = slice_labels(study)
+        made_of = folder / "labels.sha256"
+        if not made_of.exists() or made_of.read_text("utf-8") != labels_sha256(labels):
+            made_of.unlink(missing_ok=True)
+            _prepare_slices(study, scans, labels, size, array_file, table_file)
+            write_atomically(labels_sha256(labels), made_of)
         table = pd.read_csv(table_file, dtype={"scan": str})
         number = {scan.name: len(names) + i for i, scan in enumerate(scans)}
         tables.append(table.assign(number=table["scan"].map(number)))
@@ -185,10 +191,11 @@ def slice_store(studies: list[Path], size: int) -> tuple[SliceStore, NDArray[np.
     table = pd.concat(tables)
     store = SliceStore(
         slices=arrays[0] if len(arrays) == 1 else np.concatenate(arrays),
-        labels=table["contains_cac"].to_numpy(bool),
+        labels=(table["contains_cac"] == 1).to_numpy(bool),
         positions=table["position"].to_numpy(np.float32),
         scans=table["number"].to_numpy(np.int32),
         names=names,
+        settled=(table["contains_cac"] >= 0).to_numpy(bool),
     )
     told = [pair for pair in known if pair is not None]
     if len(told) == len(known):
@@ -213,12 +220,19 @@ def _known_calcium(folder: Path, slices: int) -> tuple[NDArray[np.int16], NDArra
 
 
 def _prepare_slices(
-    study: Path, scans: list[TrainingScan], size: int, array_file: Path, table_file: Path
+    study: Path,
+    scans: list[TrainingScan],
+    labels: pd.DataFrame,
+    size: int,
+    array_file: Path,
+    table_file: Path,
 ) -> None:
-    labels_file = study / "slice_labels.csv"
-    if not labels_file.exists():
-        raise InputError("no_labels", f"{study} has no slice_labels.csv: label its slices first")
-    labels = pd.read_csv(labels_file, dtype={"scan": str})
+    if labels.empty:
+        raise InputError(
+            "no_labels",
+            f"no slice of {study} has a settled label: label it first, "
+            f"`cacnb serve label --study {study}`",
+        )
     by_scan = {str(name): group.sort_values("slice") for name, group in labels.groupby("scan")}
     labelled = [scan for scan in scans if scan.name in by_scan]
     with ThreadPoolExecutor(max_workers=2) as pool:
@@ -241,13 +255,16 @@ def _prepare_slices(
 def _cut_scan(
     study: Path, scan: TrainingScan, marks: pd.DataFrame, size: int
 ) -> tuple[NDArray[np.int16], NDArray[np.int16], pd.DataFrame] | None:
-    """One scan's heart slices, the known calcium on them, and their rows of the table."""
+    """One scan's heart slices, the known calcium on them, and their rows of the table.
+
+    `contains_cac` is −1 where nobody settled it.
+    """
     _, volume = read_scan(scan.path)
     heart = read_mask(scan.heart, volume, may_be_empty=True)
     if not heart.array.any():
         return None
-    seen = np.zeros(volume.shape[0], bool)
-    seen[marks["slice"].to_numpy(int)] = marks["contains_cac"].to_numpy(bool)
+    seen = np.full(volume.shape[0], -1)
+    seen[marks["slice"].to_numpy(int)] = marks["contains_cac"].to_numpy(int)
     cut, where, positions, nearest = heart_slices(volume, heart, size)
     calcium = np.zeros((0, size, size), np.int16)
     known = study / "calcium" / f"{scan.name}.nii.gz"
@@ -255,9 +272,7 @@ def _cut_scan(
         fine = resample(read_image(known), SLICE_GRID_MM)
         there = crop_heart(fine, centre_of_mass_mm(heart)[1:], size, fill_hu=0.0)
         calcium = np.rint(there.array[where]).astype(np.int16)
-    table = pd.DataFrame(
-        {"scan": scan.name, "contains_cac": seen[nearest].astype(int), "position": positions}
-    )
+    table = pd.DataFrame({"scan": scan.name, "contains_cac": seen[nearest], "position": positions})
     return np.clip(np.rint(cut.array[where]), *STORED_HU).astype(np.int16), calcium, table
 
 

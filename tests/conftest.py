@@ -58,7 +58,9 @@ class PostgresServer:
 
     def start(self) -> None:
         options = f"-p {self.port} -c listen_addresses=127.0.0.1 -k {self.folder}"
-        self.run("pg_ctl", "start", "-w", "-D", self.data, "-l", f"{self.folder}/log", "-o", options)
+        self.run(
+            "pg_ctl", "start", "-w", "-D", self.data, "-l", f"{self.folder}/log", "-o", options
+        )
 
     def stop(self, how: str = "fast") -> None:
         """`immediate` is a crash: the next start recovers from the log."""

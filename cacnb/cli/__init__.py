@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from cacnb import RESEARCH_ONLY, __version__
-from cacnb.cli import change, running, scans, statistics, studies
+from cacnb.cli import change, labels, running, scans, serving, statistics, studies
 from cacnb.cli.terminal import messages
 from cacnb.errors import CacnbError
 
@@ -24,10 +24,12 @@ COMMANDS = (
     scans.demo, scans.inspect, scans.score, scans.clinical,
     studies.simulate, studies.insert, studies.train, running.run, studies.evaluate,
     studies.calibration, statistics.agree, change.change,
+    serving.serve,
 )  # fmt: skip
 
 for command in COMMANDS:
     app.command()(command)
+app.add_typer(labels.study, name="study", help="What belongs to a study folder: its labels.")
 
 
 @app.callback()

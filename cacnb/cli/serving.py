@@ -91,8 +91,9 @@ def serve(
 
 def _labels(study: Path) -> str:
     """Where labels go, without a password; a store that cannot be used is refused here."""
-    from cacnb.labels.place import labels_place, open_labels
     from sqlalchemy.engine import make_url
+
+    from cacnb.labels.place import labels_place, open_labels
 
     open_labels(study).check()
     place = labels_place(study)

@@ -42,10 +42,10 @@ class Evidence:
 def evaluate_study(study: Path, tell: Tell | None = None) -> Evidence:
     """Every table of the paper's evaluation that a scored study allows; the rest are empty.
 
-    A reader's lesions in `clinical_lesions/`, painted regions in `lesion_regions/`, labels in
-    `slice_labels.csv`, heart masks in `masks/` and, where it is simulated, its truth are used where
-    they are. `truth` is empty where a study is not simulated, `ablation` where it was not asked
-    for.
+    A reader's lesions in `clinical_lesions/`, painted regions in `lesion_regions/`, settled slice
+    labels of the label store or `slice_labels.csv`, heart masks in `masks/` and, where it is
+    simulated, its truth are used where they are. `truth` is empty where a study is not simulated,
+    `ablation` where it was not asked for.
 
     Raises
     ------

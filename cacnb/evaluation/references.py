@@ -19,6 +19,7 @@ from cacnb.ct.volume import Volume
 from cacnb.errors import InputError
 from cacnb.evaluation.surfaces import compare_masks
 from cacnb.files import write_atomically
+from cacnb.labels.agreed import labels_sha256, slice_labels
 from cacnb.scoring.clinical import score_clinically
 from cacnb.scoring.conventions import CONVENTIONS, convention
 from cacnb.study.cohort import REGION_ARTERIES, lesion_centres_mm, rows_by_scan
@@ -74,14 +75,14 @@ def compare_with_references(
 ) -> dict[str, dict[str, Any]]:
     """What each scored scan shows beside its references, by scan name; kept in `scores/`.
 
-    A scan that was scored again is compared again. For the keys see `compare_scan`.
+    A scan that was scored, or labelled, again is compared again. For the keys see `compare_scan`.
     """
     scored = [
         (str(row.scan), study / str(row.path))
         for row in cohort.itertuples()
         if (study / "scores" / f"{row.scan}.json").is_file()
     ]
-    labels = rows_by_scan(study / "slice_labels.csv")
+    labels = {str(scan): rows for scan, rows in slice_labels(study).groupby("scan")}
     lesions = rows_by_scan(study / "truth_lesions.csv")
 
     def one(job: tuple[str, Path]) -> dict[str, Any]:
@@ -103,13 +104,14 @@ def _kept(
     labels: pd.DataFrame | None,
     lesions: pd.DataFrame | None,
 ) -> dict[str, Any]:
-    """The comparison that is kept beside a scan's scores, or a new one where those are newer."""
+    """The comparison kept beside a scan's scores, or a new one where they or its labels changed."""
     result, kept = (study / "scores" / f"{scan}{end}" for end in (".json", ".compared.json"))
     if kept.is_file() and kept.stat().st_mtime_ns > result.stat().st_mtime_ns:
         found = json.loads(kept.read_text(encoding="utf-8"))
-        if found.get("version") == VERSION:
+        if found.get("version") == VERSION and found.get("labels") == labels_sha256(labels):
             return dict(found)
-    found = {"version": VERSION, **compare_scan(study, scan, path, labels, lesions)}
+    found = {"version": VERSION, "labels": labels_sha256(labels)}
+    found |= compare_scan(study, scan, path, labels, lesions)
     write_atomically(json.dumps(found, allow_nan=False), kept)
     return found
 
@@ -130,7 +132,8 @@ def compare_scan(
         `conventions` (Agatston of the reader's lesions by each), `arteries` (by artery `visible`
         and each method's mass inside the painted region), `lesions` (by true lesion its truth and
         each method's mass), `elsewhere` (each method's mass off the true lesions), `heart` (Dice,
-        Hausdorff and mean surface distance), `slices` (probability and label of each heart slice).
+        Hausdorff and mean surface distance), `slices` (probability and label of each heart slice
+        whose label is settled).
     """
     folder = study / "scores"
     result = json.loads((folder / f"{scan}.json").read_text(encoding="utf-8"))
@@ -141,7 +144,8 @@ def compare_scan(
     found = {"proposed": Found.of(cac_map.with_array(cac_map.array > 0), cac_map)}
     picked = study / "clinical_lesions" / f"{scan}.nii.gz"
     counted = folder / f"{scan}.clinical.nii.gz"
-    if picked.is_file() or counted.is_file():
+    labelled = labels is not None and "probability_of_cac" in result
+    if picked.is_file() or counted.is_file() or labelled:
         series, volume = read_scan(path)
         if counted.is_file():
             mask = read_mask(counted, volume, may_be_empty=True)
@@ -170,8 +174,10 @@ def compare_scan(
     masks = study / "masks" / f"{scan}.nii.gz"
     if masks.is_file() and (folder / f"{scan}.heart.nii.gz").is_file():
         out["heart"] = compare_masks(read_image(folder / f"{scan}.heart.nii.gz"), read_image(masks))
-    if labels is not None and "probability_of_cac" in result:
-        out["slices"] = _slices(result["probability_of_cac"], cac_map, path, labels)
+    if labels is not None and labelled:
+        seen = np.full(volume.shape[0], -1)
+        seen[labels["slice"].to_numpy(int)] = labels["contains_cac"].to_numpy(int)
+        out["slices"] = _slices(result["probability_of_cac"], cac_map, path, seen)
     return out
 
 
@@ -226,17 +232,23 @@ def _lesions(
 
 
 def _slices(
-    probability: list[float | None], cac_map: Volume, path: Path, labels: pd.DataFrame
+    probability: list[float | None], cac_map: Volume, path: Path, seen: NDArray[np.int64]
 ) -> list[tuple[float, int]]:
-    """Probability and label of the scan's slice nearest to each heart slice of the map's grid."""
+    """Probability and label of the scan's slice nearest to each heart slice of the map's grid.
+
+    `seen` (slices of the scan,) is 1 with CAC, 0 without, −1 where that is not settled.
+    """
     if len(probability) != cac_map.shape[0]:
         raise InputError(
             "other_slices",
             f"{len(probability)} probabilities and a map of {cac_map.shape[0]} slices for {path}: "
             "score the scan again",
         )
-    seen = labels.sort_values("slice")["contains_cac"].to_numpy(int)
     step = cac_map.spacing_mm[0] * (cac_map.shape[0] - 1) / max(len(seen) - 1, 1)
     nearest = np.rint(np.arange(len(probability)) * cac_map.spacing_mm[0] / step)
     nearest = np.clip(nearest, 0, len(seen) - 1).astype(int)
-    return [(p, int(seen[k])) for p, k in zip(probability, nearest, strict=True) if p is not None]
+    return [
+        (p, int(seen[k]))
+        for p, k in zip(probability, nearest, strict=True)
+        if p is not None and seen[k] >= 0
+    ]

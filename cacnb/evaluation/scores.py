@@ -11,6 +11,7 @@ import pandas as pd
 
 from cacnb.errors import InputError
 from cacnb.evaluation.references import ARTERIES, METHODS
+from cacnb.labels.agreed import slice_labels
 from cacnb.study.cohort import read_cohort
 
 #: What is measured of a scan.
@@ -43,9 +44,9 @@ def score_table(study: Path, compared: dict[str, dict[str, Any]] | None = None) 
     truth = study / "truth_scans.csv"
     if truth.is_file():
         return table.merge(pd.read_csv(truth, dtype={"scan": str}), on="scan")
-    labels = study / "slice_labels.csv"
-    if labels.is_file():
-        seen = pd.read_csv(labels, dtype={"scan": str}).groupby("scan")["contains_cac"].max()
+    labels = slice_labels(study)
+    if len(labels):
+        seen = labels.groupby("scan")["contains_cac"].max()
         table["visible"] = (seen > 0).reindex(table["scan"]).to_numpy()
     return table
 

@@ -216,7 +216,8 @@ def _insert(connection: Connection, rows: list[dict[str, Any]]) -> int:
     lite = connection.dialect.name == "sqlite"
     insert = sqlite.insert(label_events) if lite else postgresql.insert(label_events)
     new = insert.on_conflict_do_nothing(index_elements=["session", "sequence"])
-    return connection.execute(new, rows).rowcount
+    counted = connection.execution_options(preserve_rowcount=True)
+    return counted.execute(new, rows).rowcount
 
 
 def _require_kept(connection: Connection, events: Sequence[LabelEvent]) -> None:

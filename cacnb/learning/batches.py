@@ -39,7 +39,8 @@ class SliceStore:
     `labels` True where the slice contains CAC; `positions` 0 (lowest heart slice) … 1 (highest);
     `scans` an index into `names`. Where the calcium of the slices is known (simulated, or inserted
     into a real scan), `calcium` holds its excess HU for the slices that show any, and
-    `calcium_rows` (n,) a slice's row in it, −1 for none.
+    `calcium_rows` (n,) a slice's row in it, −1 for none. Where `settled` (n,) is False nobody
+    settled the label: such a slice stands beside others and is never drawn itself.
     """
 
     slices: NDArray[np.int16]
@@ -49,6 +50,7 @@ class SliceStore:
     names: list[str] = field(default_factory=list)
     calcium: NDArray[np.int16] | None = None
     calcium_rows: NDArray[np.int64] | None = None
+    settled: NDArray[np.bool_] | None = None
 
     def calcium_of(self, indices: NDArray[np.int64]) -> Tensor:
         """The known calcium of some slices in network grey, (n, size, size)."""
@@ -70,8 +72,9 @@ class SliceStore:
         return np.clip(moved, first, last)
 
     def subset(self, keep: NDArray[np.bool_]) -> NDArray[np.int64]:
-        """Indices of the slices that belong to the scans marked in `keep` (by scan index)."""
-        return np.flatnonzero(keep[self.scans])
+        """Indices of the slices with a label, of the scans marked in `keep` (by scan index)."""
+        kept = keep[self.scans]
+        return np.flatnonzero(kept if self.settled is None else kept & self.settled)
 
 
 def require_known_calcium(slices: Tensor, context: tuple[int, ...] = ()) -> None:

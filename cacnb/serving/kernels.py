@@ -46,7 +46,7 @@ class ReadersKernels(AsyncMappingKernelManager):  # type: ignore[misc]
         return kernel
 
     async def shutdown_kernel(self, kernel_id: str, *args: Any, **kwargs: Any) -> None:
-        """End a kernel and forget whose it was; one that waits for a reader has nothing to finish."""
+        """End a kernel and forget whose it was; one without a reader has nothing to finish."""
         if self.parent.owners.idle_s(kernel_id) is None:
             args, kwargs = (), {**kwargs, "now": True}
         self.parent.owners.forget(kernel_id)

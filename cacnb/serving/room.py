@@ -221,5 +221,5 @@ def _check_study(study: Path) -> None:
     if not (study / "cohort.csv").is_file():
         raise InputError(
             "no_cohort",
-            f"{study} has no cohort.csv: make a study with `cacnb simulate` or point --study at one",
+            f"{study} has no cohort.csv: give --study a study folder (`cacnb simulate` makes one)",
         )

@@ -13,7 +13,7 @@ export class Labeller extends ReadingRoom {
   build(el) {
     super.build(el);
     this.mark = element("div", "cacnb-mark");
-    this.panes.append(this.mark);
+    this.screen.append(this.mark);
     this.counts = element("div", "cacnb-counts");
     this.panel.append(this.counts);
   }
@@ -37,11 +37,6 @@ export class Labeller extends ReadingRoom {
     this.mapWanted = false;
     this.last = null;
     this.wanted = new Set(this.slices);
-  }
-
-  showPicture(said, buffers) {
-    super.showPicture(said, buffers);
-    this.panes.append(this.mark);
   }
 
   labelOf(slice) {

@@ -34,7 +34,7 @@ export class ReadingRoom extends SliceCanvas {
     this.progress = element("span", "cacnb-progress");
     this.saved = element("span", "cacnb-saved");
     this.head.insertBefore(this.progress, this.notice);
-    this.head.append(this.saved);
+    this.head.insertBefore(this.saved, this.notice);
     this.panel = element("div", "cacnb-panel");
     this.comment = element("textarea", "cacnb-comment");
     this.comment.rows = 2;

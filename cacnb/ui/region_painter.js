@@ -198,11 +198,11 @@ export class RegionPainter extends ReadingRoom {
     this.legend.replaceChildren(
       ...ARTERIES.map(({ name, says, colour }) => {
         const slicesOf = this.reading?.of("region").filter(([, item]) => item === name).length ?? 0;
-        const row = element("div", "", `${this.tool.name === name ? "▶" : "  "} ${says}: ${slicesOf} slices`);
+        const row = element("div", "", `${this.tool.name === name ? "▶" : " "} ${says}: ${slicesOf} ${slicesOf === 1 ? "slice" : "slices"}`);
         row.style.color = colour;
         return row;
       }),
-      element("div", "", `${this.tool === ERASER ? "▶" : "  "} eraser`),
+      element("div", "", `${this.tool === ERASER ? "▶" : " "} eraser`),
       element("p", "", `Brush ${this.brush.diameter_mm} mm wide`),
     );
     for (const button of this.buttons.children)

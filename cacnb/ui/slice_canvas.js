@@ -63,15 +63,17 @@ export class SliceCanvas {
     this.alert.setAttribute("role", "alert");
     this.alert.hidden = true;
     this.main = element("div", "cacnb-main");
+    this.screen = element("div", "cacnb-view"); // the panes, and what stands over them
     this.panes = element("div", "cacnb-panes");
     this.strip = element("canvas", "cacnb-strip");
     this.strip.setAttribute("aria-hidden", "true");
     this.side = element("aside", "cacnb-side");
-    this.main.append(this.panes, this.strip, this.side);
+    this.status = element("output", "cacnb-status");
+    this.screen.append(this.panes, this.status);
+    this.main.append(this.screen, this.strip, this.side);
     this.foot = element("footer", "cacnb-foot");
     this.buttons = element("div", "cacnb-buttons");
-    this.status = element("output", "cacnb-status");
-    this.foot.append(this.buttons, this.status);
+    this.foot.append(this.buttons);
     this.live = element("div", "cacnb-live");
     this.live.setAttribute("aria-live", "polite");
     this.root.append(this.head, this.alert, this.main, this.foot, this.live);

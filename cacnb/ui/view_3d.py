@@ -122,10 +122,11 @@ def view_3d(
     if backend not in get_args(Backend):
         raise UsageError(f"{backend!r} is no 3-D viewer: niivue or itk was wanted")
     shown = scene(image, heart, cac_map)
-    return _itk(shown) if backend == "itk" else _niivue(shown, height_px)
+    return _itk(shown) if backend == "itk" else show_scene(shown, height_px)
 
 
-def _niivue(shown: Scene, height_px: int) -> Any:
+def show_scene(shown: Scene, height_px: int) -> Any:
+    """An ipyniivue widget for a scene; raises UsageError where ipyniivue is not installed."""
     try:
         from ipyniivue import NiiVue, SliceType
     except ImportError as error:

@@ -21,7 +21,7 @@ FIRST = {
 def event() -> Callable[..., LabelEvent]:
     """Makes a label event; what is not said is as in the first of a session."""
 
-    def make(sequence: int = 1, **said: object) -> LabelEvent:
+    def make(sequence: int = 1, /, **said: object) -> LabelEvent:
         at = f"2026-01-31T08:{15 + sequence // 60:02d}:{sequence % 60:02d}.000000+00:00"
         return LabelEvent(
             **{**FIRST, "sequence": sequence, "action": sequence, "given_at": at, **said}

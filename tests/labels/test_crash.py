@@ -22,7 +22,9 @@ SQLITE_ROUNDS, POSTGRESQL_ROUNDS = 50, 5
 
 #: Forks writers that have imported everything: a round takes a moment rather than seconds.
 NURSERY = """
-import os, sys
+import contextlib, os, sys
+with contextlib.suppress(ImportError):
+    import sqlalchemy.dialects.postgresql.psycopg, psycopg
 sys.path.insert(0, sys.argv[1])
 import writer
 for line in sys.stdin:

@@ -1,3 +1,4 @@
+import sqlite3
 import subprocess
 import sys
 import threading
@@ -119,10 +120,10 @@ def test_sqlite_replaces_no_event_by_another(tmp_path, event) -> None:
         columns = ", ".join(FIELD_TYPES)
         with writing(store._engine) as connection:
             for change in ("session", "'other'"):  # the same key; the same id
+                others = columns.replace("session", change, 1).replace("value", "NULL", 1)
                 connection.exec_driver_sql(
-                    f"INSERT OR REPLACE INTO label_events (id, {columns}, written_at) SELECT id, "
-                    f"{columns.replace('session', change, 1).replace('value', 'NULL', 1)}, "
-                    "written_at FROM label_events"
+                    f"INSERT OR REPLACE INTO label_events (id, {columns}, written_at) "  # noqa: S608
+                    f"SELECT id, {others}, written_at FROM label_events"
                 )
         assert store.events()["value"].tolist() == ["cac"]
 
@@ -197,7 +198,7 @@ def test_a_damaged_file_is_told(tmp_path, event) -> None:
     raw = bytearray(file.read_bytes())
     raw[5 * 4096 : 12 * 4096] = bytes(7 * 4096)
     file.write_bytes(raw)
-    with LabelStore.open(file) as store, pytest.raises(InputError, match="damaged|malformed"):
+    with LabelStore.open(file) as store, pytest.raises(InputError, match=r"damaged|malformed"):
         store.check()
 
 
@@ -293,3 +294,13 @@ def test_any_program_can_read_the_store(tmp_path, event) -> None:
     with engine.connect() as connection:
         assert pd.read_sql("SELECT * FROM current_labels", connection)["value"].tolist() == ["cac"]
     engine.dispose()
+
+
+def test_a_sqlite_writer_holds_the_pen_from_its_beginning(tmp_path) -> None:
+    file = tmp_path / "labels.sqlite"
+    with LabelStore.open(file) as store:
+        other = sqlite3.connect(file, timeout=0, isolation_level=None)
+        with writing(store._engine), pytest.raises(sqlite3.OperationalError, match="locked"):
+            other.execute("BEGIN IMMEDIATE")
+        other.execute("BEGIN IMMEDIATE")
+        other.close()

@@ -1,4 +1,4 @@
-"""What the operating system is asked for, in order: the label is on disk before anybody hears of it."""
+"""What the system is asked for, in order: the label is on disk before anybody hears of it."""
 
 import re
 import shutil
@@ -49,7 +49,7 @@ def trace(tmp_path):
 
 
 def synced_before_told(calls: list[str], sequences: int) -> list[bool]:
-    """For each acknowledgement: was the log synced after the last write to it, and written at all?"""
+    """For each acknowledgement: was the log written, and synced after the last write to it?"""
     found, written, synced = [], False, False
     for call in calls:
         if re.search(r"pwrite(64|v)\(\d+<[^>]*-wal>", call):

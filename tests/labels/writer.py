@@ -1,6 +1,6 @@
-"""Appends labels until it is killed; each id that the store says is on disk goes to standard output.
+"""Appends labels until it is killed; writes each id that the store acknowledges to its output.
 
-    python writer.py PLACE SESSION [HOW MANY]
+python writer.py PLACE SESSION [HOW MANY]
 """
 
 import os

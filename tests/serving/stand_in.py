@@ -45,6 +45,11 @@ class Button(anywidget.AnyWidget):
 ]
 
 
+def ready() -> None:
+    sys.stdout.write("ready\n")
+    sys.stdout.flush()
+
+
 def main(folder: Path, options: dict) -> None:
     study = folder / "study"
     (study / "images").mkdir(parents=True, exist_ok=True)
@@ -60,7 +65,7 @@ def main(folder: Path, options: dict) -> None:
     (apps / "beside.svg").write_text("<svg>secret</svg>")
     serving_room.NOTEBOOKS_FOLDER = apps
     room = serving_room.Room("label", study, **options)
-    serve(room, lambda: print("ready", flush=True))
+    serve(room, ready)
 
 
 if __name__ == "__main__":

@@ -1,0 +1,87 @@
+"""Commands on a study's labels: export, import, status."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from cacnb.cli.terminal import Json, output, print_json, print_rows
+
+study = typer.Typer(no_args_is_help=True)
+labels = typer.Typer(no_args_is_help=True)
+study.add_typer(labels, name="labels", help="The labels that readers gave.")
+
+Study = Annotated[Path, typer.Argument(help="Study folder.")]
+
+
+@study.callback()
+def _study() -> None:
+    """What belongs to a study folder."""
+
+
+@labels.command("export")
+def export_(
+    folder: Study,
+    file: Annotated[Path, typer.Argument(help="labels.csv or labels.parquet to write.")],
+    as_json: Json = False,
+) -> None:
+    """Write every label event of the study's store to a file; `import` gives the same store back.
+
+    Example: cacnb study labels export out/pairs labels.csv
+    """
+    from cacnb.labels.exchange import export_labels
+    from cacnb.labels.place import open_labels
+
+    with open_labels(folder) as store:
+        count = export_labels(store, file)
+    if as_json:
+        print_json({"file": file, "events": count})
+        return
+    output.print(f"{count} label events: {file}", markup=False)
+
+
+@labels.command("import")
+def import_(
+    folder: Study,
+    file: Annotated[Path, typer.Argument(help="An export: labels.csv or labels.parquet.")],
+    as_json: Json = False,
+) -> None:
+    """Add an export's label events to the study's store, all or none; what is there is kept.
+
+    Example: cacnb study labels import out/pairs labels.csv
+    """
+    from cacnb.labels.exchange import import_labels
+    from cacnb.labels.place import open_labels
+
+    with open_labels(folder) as store:
+        came, new = import_labels(store, file)
+    if as_json:
+        print_json({"file": file, "events": came, "new": new})
+        return
+    output.print(f"{came} label events came, {new} were new", markup=False)
+
+
+@labels.command("status")
+def status(folder: Study, as_json: Json = False) -> None:
+    """Who labelled what, how much of it holds, and the time spent.
+
+    Example: cacnb study labels status out/pairs
+    """
+    from cacnb.labels.databases import in_words
+    from cacnb.labels.place import open_labels, study_key
+    from cacnb.labels.progress import reader_progress
+
+    key = study_key(folder)
+    with open_labels(folder) as store:
+        store.check()
+        rows = [
+            vars(row) for row in reader_progress(store.events(study=key), store.current(study=key))
+        ]
+        place, version = in_words(store.url), store.version()
+    if as_json:
+        print_json({"study": key, "store": place, "schema_version": version, "readers": rows})
+        return
+    print_rows(f"labels of {key}", rows)
+    output.print(f"store {place}, schema version {version}", markup=False)
