@@ -43,6 +43,15 @@ class ReaderAgreement:
     scans: int
     differing: int
 
+    def __str__(self) -> str:
+        who = "One reader twice" if self.first == self.second else "Two readers"
+        kappa = "κ is not defined"
+        if self.kappa is not None:
+            kappa = f"κ {self.kappa.value:.2f}"
+        if self.ci95_scans is not None:
+            kappa += f" ({self.ci95_scans[0]:.2f} to {self.ci95_scans[1]:.2f}, over scans)"
+        return f"{who}: {kappa}; {self.differing} of {self.slices} slices differ"
+
     def as_json(self) -> dict[str, Any]:
         """One row of `cacnb study labels agreement --json`."""
         kappa = self.kappa

@@ -7,7 +7,12 @@ import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
+import numpy as np
+import pandas as pd
 import pytest
+
+from cacnb.ct.volume import Volume
+from cacnb.ct.writing import write_image
 
 REPOSITORY = Path(__file__).resolve().parents[1]
 
@@ -104,3 +109,27 @@ def postgres_url(postgres_server: PostgresServer) -> Iterator[str]:
     postgres_server.execute(f"CREATE DATABASE {name}")
     yield postgres_server.url(name)
     postgres_server.execute(f"DROP DATABASE {name} WITH (FORCE)")
+
+
+@pytest.fixture(scope="session")
+def reading_study(tmp_path_factory) -> Path:
+    """Ten small scans of fifty heart slices, a bright rod in each."""
+    folder = tmp_path_factory.mktemp("reading") / "study"
+    rng = np.random.default_rng(0)
+    rows = []
+    for i in range(10):
+        hu = rng.normal(40, 15, (50, 48, 48))
+        hu[:, 20:23, 20:23] = 400 + i
+        hu[:, :2] = -1000
+        scan = Volume(np.rint(hu).astype(np.float32), (3.0, 1.0, 1.0))
+        heart = np.zeros(scan.shape, bool)
+        heart[:, 8:40, 8:40] = True
+        write_image(scan, folder / "scans" / f"s{i}.nii.gz")
+        write_image(scan.with_array(heart), folder / "masks" / f"s{i}.nii.gz")
+        rows.append(
+            {"scan": f"s{i}", "patient": f"p{i}", "pair": f"p{i}", "breath_hold": True,
+             "set": "test", "path": f"scans/s{i}.nii.gz", "kvp": 120.0}
+        )  # fmt: skip
+    pd.DataFrame(rows).to_csv(folder / "cohort.csv", index=False)
+    (folder / "study.toml").write_text('name = "room"\n', encoding="utf-8")
+    return folder

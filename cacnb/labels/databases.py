@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+import sqlite3
+import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
@@ -118,7 +120,7 @@ def _sqlite(url: URL) -> Engine:
     @event.listens_for(engine, "connect")
     def prepare(connection: Any, _: object) -> None:
         connection.isolation_level = None  # the driver begins nothing by itself
-        if connection.execute("PRAGMA journal_mode = WAL").fetchone() != ("wal",):
+        if not _keeps_log(connection):
             raise InputError(
                 "no_wal",
                 f"{file} cannot keep a write-ahead log: put it on another disk with CACNB_LABELS",
@@ -135,6 +137,19 @@ def _sqlite(url: URL) -> Engine:
         connection.exec_driver_sql("BEGIN IMMEDIATE" if writes else "BEGIN")
 
     return engine
+
+
+def _keeps_log(connection: sqlite3.Connection) -> bool:
+    """Turn the write-ahead log on; SQLite does not wait here for others who do it too: we do."""
+    until = time.monotonic() + BUSY_S
+    while True:
+        try:
+            return bool(connection.execute("PRAGMA journal_mode = WAL").fetchone() == ("wal",))
+        except sqlite3.OperationalError as error:
+            busy = error.sqlite_errorcode & 0xFF == sqlite3.SQLITE_BUSY  # whatever the sub-code
+            if not busy or time.monotonic() > until:
+                raise
+            time.sleep(0.01)
 
 
 def sync_log(url: URL) -> None:

@@ -142,6 +142,7 @@ export class Labeller extends ReadingRoom {
       }),
     );
     if (this.told.between) this.counts.append(element("p", "cacnb-told", this.toldOf(this.currentSlice)));
+    for (const sentence of this.told.agreement ?? []) this.counts.append(element("p", "cacnb-faint", sentence));
   }
 
   onSlice() {

@@ -6,9 +6,11 @@ from typing import Any
 
 from cacnb.ct.grids import resample_onto
 from cacnb.ct.reading import read_image
+from cacnb.errors import UsageError
 from cacnb.labels.agreement import differing
 from cacnb.labels.queue import Task, queue_of
 from cacnb.labels.session import ReadingSession
+from cacnb.reader_agreement import reader_agreement
 from cacnb.ui.javascript import module
 from cacnb.ui.picture import Layer, Pane, Picture, Stack
 from cacnb.ui.reading_room import ReadingRoom
@@ -29,6 +31,7 @@ class Labeller(ReadingRoom):
     def __init__(self, *args: Any, **traits: Any) -> None:
         traits.setdefault("title", "Label slices")
         self._between: dict[str, dict[int, list[str]]] = {}
+        self._agreement: list[str] = []
         super().__init__(*args, **traits)
 
     def queue_for(self, reader: str) -> tuple[Task, ...]:
@@ -37,6 +40,12 @@ class Labeller(ReadingRoom):
             return super().queue_for(reader)
         current = self.store.current(study=self.study.key, subject="slice")
         self._between = differing(current)
+        if not self._between:
+            raise UsageError(
+                "no two readers differ on a slice of this study, two readings were wanted: "
+                "there is nothing to adjudicate yet"
+            )
+        self._agreement = [str(one) for one in reader_agreement(current)]
         return queue_of(sorted(self._between), reader, self.plan.queue)
 
     def slices_to_read(self, task: Task, scan: OpenScan) -> list[int]:
@@ -46,11 +55,14 @@ class Labeller(ReadingRoom):
         return super().slices_to_read(task, scan)
 
     def told(self, session: ReadingSession, task: Task) -> dict[str, Any]:
-        """An adjudicator is told what was said of each slice, never by whom."""
+        """An adjudicator is told what was said of each slice and how readers agree, no names."""
         del session
         if self.plan.role != "adjudication":
             return {}
-        return {"between": {str(z): said for z, said in self._between[task.scan].items()}}
+        return {
+            "between": {str(z): said for z, said in self._between[task.scan].items()},
+            "agreement": self._agreement,
+        }
 
     def picture_of(self, task: Task, scan: OpenScan) -> Picture:
         """The scan, with the CAC map where it is scored, hidden."""

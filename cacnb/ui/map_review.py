@@ -138,7 +138,7 @@ class MapReview(ReadingRoom):
             return Picture((_stack(board),), panes, (self._box(board),))
         other = self._board(rescan)
         self._statement(task.scan, rescan)  # takes a second: here it keeps nobody waiting
-        panes = tuple(
+        rows = tuple(
             Pane(i, "scan", layers, title)
             for i, of in enumerate(("scan", "rescan"))
             for layers, title in (
@@ -147,7 +147,7 @@ class MapReview(ReadingRoom):
             )
         )
         stacks = (_stack(board), _stack(other))
-        return Picture(stacks, panes, (self._box(board), self._box(other)))
+        return Picture(stacks, rows, (self._box(board), self._box(other)))
 
     def on_scan(self, session: ReadingSession, task: Task, scan: OpenScan) -> None:
         """Review this scan from now on."""
@@ -181,9 +181,7 @@ class MapReview(ReadingRoom):
         rescan = self._rescan(task)
         notes = []
         if said.elsewhere:
-            notes.append(
-                f"{said.elsewhere} answers belong to an earlier map of this scan: left out."
-            )
+            notes.append(f"Answers to an earlier map of this scan, left out: {said.elsewhere}.")
         missing = len(self.study.scans) - len(self.scored)
         if missing:
             notes.append(
@@ -246,7 +244,10 @@ class MapReview(ReadingRoom):
         """What the study's other pairs say of the difference as found; empty where they cannot."""
         if scan not in self._statements:
             study = self.study
-            repeat = repeat_without(study.folder, study.cohort, self.scored, scan, study.key)
+            repeat = repeat_without(
+                study.folder, study.cohort, self.scored, scan,
+                name=study.key, simulated=study.simulated,
+            )  # fmt: skip
             one, two = (
                 self._board(name).review.scores.agatston_adjusted for name in (scan, rescan)
             )
@@ -394,7 +395,7 @@ def _reviewed(board: _Board, said: _Said) -> ReviewedMap:
 
 def _lesions(review: Review, said: _Said, after: ReviewedMap) -> list[dict[str, Any]]:
     """Each lesion that was found, with its numbers after the review where it still counts."""
-    left: dict[str, list[dict[str, Any]]] = {}
+    left: dict[str, list[dict[Any, Any]]] = {}
     for key, row in zip(after.keys, after.scores.lesions.to_dict(orient="records"), strict=True):
         left.setdefault(key, []).append(row)
     rows = []

@@ -106,6 +106,7 @@ export class ReadingRoom extends SliceCanvas {
 
   hear(message, buffers) {
     this.outbox.hear(message);
+    if (message.type === "ack") this.trouble = "";
     if (message.type === "welcome") this.enter(message);
     else if (message.type === "who") this.askName();
     else if (message.type === "scan") this.showScan(message, buffers);

@@ -30,7 +30,7 @@ def rescan_of(cohort: pd.DataFrame, scan: str, scored: Collection[str]) -> str |
     'b'
     """
     for column in ("pair", "patient"):
-        if column not in cohort or pd.isna(cohort.loc[scan, column]):
+        if column not in cohort or cohort[column].isna()[scan]:
             continue
         together = cohort.index[cohort[column] == cohort.loc[scan, column]]
         others = [str(name) for name in together if name != scan and name in scored]
@@ -40,7 +40,13 @@ def rescan_of(cohort: pd.DataFrame, scan: str, scored: Collection[str]) -> str |
 
 
 def repeat_without(
-    folder: Path, cohort: pd.DataFrame, scored: Collection[str], scan: str, name: str
+    folder: Path,
+    cohort: pd.DataFrame,
+    scored: Collection[str],
+    scan: str,
+    *,
+    name: str,
+    simulated: bool,
 ) -> RepeatStudy | None:
     """What adjusted Agatston scores do in the study's other pairs, this scan's pair left out.
 
@@ -52,8 +58,8 @@ def repeat_without(
         The study, its `cohort.csv` indexed by scan, its scored scans.
     scan
         Whose pair is left out.
-    name
-        What the study is called.
+    name, simulated
+        What the study is called, and whether its scans are simulated.
 
     Returns
     -------
@@ -71,7 +77,6 @@ def repeat_without(
         if one.get("weights") == two.get("weights") == own.get("weights"):
             first.append(one["proposed"]["agatston_adjusted"])
             second.append(two["proposed"]["agatston_adjusted"])
-    simulated = bool((cohort.get("set") == "simulated").all())
     try:
         return learn_repeat(first, second, name=name, simulated=simulated)
     except InputError:  # too few pairs with calcium in both scans

@@ -128,7 +128,7 @@ def view_3d(
 def show_scene(shown: Scene, height_px: int) -> Any:
     """An ipyniivue widget for a scene; raises UsageError where ipyniivue is not installed."""
     try:
-        from ipyniivue import NiiVue, SliceType
+        from ipyniivue import NiiVue, SliceType  # type: ignore[import-untyped]
     except ImportError as error:
         raise UsageError("the 3-D view needs ipyniivue: pip install 'cacnb[apps]'") from error
     viewer = NiiVue(

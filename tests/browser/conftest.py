@@ -44,7 +44,7 @@ def open_page(browser):
 
 
 class WidgetPage:
-    """One widget's script on an empty page, with a stand-in for the kernel that hears and speaks."""
+    """One widget's script on an empty page, and a stand-in for the kernel that hears and speaks."""
 
     ADDRESS = "http://widget.test/"
     PAGE = """<!doctype html><html lang="en"><title>widget</title>

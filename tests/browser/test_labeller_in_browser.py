@@ -62,7 +62,9 @@ def acknowledge(labeller, found) -> None:
 
 
 def waiting(labeller) -> int:
-    return labeller.get("Object.keys(localStorage).filter(k => k.startsWith('cacnb-outbox')).length")
+    return labeller.get(
+        "Object.keys(localStorage).filter(k => k.startsWith('cacnb-outbox')).length"
+    )
 
 
 def test_one_key_labels_a_slice_and_goes_on_to_the_next(widget_page) -> None:

@@ -13,39 +13,11 @@ import pandas as pd
 import psutil
 import pytest
 
-from cacnb.ct.volume import Volume
-from cacnb.ct.writing import write_image
-from cacnb.labels.place import open_labels
 from cacnb.labels.store import LabelStore
 
 pytestmark = [pytest.mark.browser, pytest.mark.slow]
 
-SCANS, SLICES = 10, 50
-TOKEN = "reading-room-test"
-
-
-@pytest.fixture(scope="session")
-def study(tmp_path_factory) -> Path:
-    """Ten scans of fifty heart slices each, small enough to open at once."""
-    folder = tmp_path_factory.mktemp("room") / "study"
-    rng = np.random.default_rng(0)
-    rows = []
-    for i in range(SCANS):
-        hu = rng.normal(40, 15, (SLICES, 48, 48)).astype(np.float32)
-        hu[:, 20:23, 20:23] = 400 + i
-        hu[:, :2] = -1000
-        scan = Volume(np.rint(hu), (3.0, 1.0, 1.0))
-        heart = scan.with_array(np.zeros(scan.shape, bool))
-        heart.array[:, 8:40, 8:40] = True
-        write_image(scan, folder / "scans" / f"s{i}.nii.gz")
-        write_image(heart, folder / "masks" / f"s{i}.nii.gz")
-        rows.append(
-            {"scan": f"s{i}", "patient": f"p{i}", "pair": f"p{i}", "breath_hold": True,
-             "set": "test", "path": f"scans/s{i}.nii.gz", "kvp": 120.0}
-        )  # fmt: skip
-    pd.DataFrame(rows).to_csv(folder / "cohort.csv", index=False)
-    (folder / "study.toml").write_text('name = "room"\n', encoding="utf-8")
-    return folder
+TOKEN = "reading-room-test"  # noqa: S105
 
 
 @pytest.fixture(params=["sqlite", "postgresql"])
@@ -99,11 +71,11 @@ class Room:
 
 
 @pytest.fixture
-def serve(study, labels, tmp_path):
+def serve(reading_study, labels, tmp_path):
     rooms = []
 
     def start(app: str, *more: str) -> Room:
-        rooms.append(Room(study, labels, app, tmp_path, *more))
+        rooms.append(Room(reading_study, labels, app, tmp_path, *more))
         return rooms[-1]
 
     yield start
@@ -122,7 +94,10 @@ def reader_page(browser):
         page = context.new_page()
         page.left, page.errors = [], []
         page.on("pageerror", lambda error: page.errors.append(str(error)))
-        page.on("request", lambda request: leaves(request.url, room.port) and page.left.append(request.url))
+        page.on(
+            "request",
+            lambda request: leaves(request.url, room.port) and page.left.append(request.url),
+        )
         page.goto(room.address, timeout=120_000)
         page.get_by_label("Your name").fill(name, timeout=120_000)
         page.keyboard.press("Enter")
@@ -200,9 +175,7 @@ def test_of_500_labels_none_is_lost_while_the_kernel_is_killed_twenty_times(
     assert len(given) == len(kept) == 500
     from cacnb.labels.session import scan_key
 
-    told = {
-        (scan_key("room", row.scan), int(row.slice)): row.value for row in kept.itertuples()
-    }
+    told = {(scan_key("room", row.scan), int(row.slice)): row.value for row in kept.itertuples()}
     assert told == given
     assert page.errors == []
     assert page.left == []
@@ -258,16 +231,18 @@ def test_a_reader_undoes_reloads_and_goes_on_at_the_first_unlabelled_slice(
     assert kinds == ["give", "give", "undo", "redo"]
 
 
-def test_no_scan_name_and_no_path_reaches_a_blind_readers_page(serve, reader_page, study) -> None:
+def test_no_scan_name_and_no_path_reaches_a_blind_readers_page(
+    serve, reader_page, reading_study
+) -> None:
     room = serve("label")
     page = reader_page(room, "Reader 1")
     text = page.content()
-    assert str(study) not in text
+    assert str(reading_study) not in text
     assert not re.search(r"\bs[0-9]\b", page.locator(".cacnb").inner_text())
 
 
 def test_regions_painted_with_the_mouse_are_in_the_store_as_runs_on_the_whole_slice(
-    serve, reader_page, study, labels
+    serve, reader_page, reading_study, labels
 ) -> None:
     from cacnb.labelled_images import write_labelled_images
 
@@ -303,12 +278,12 @@ def test_regions_painted_with_the_mouse_are_in_the_store_as_runs_on_the_whole_sl
     with LabelStore.open(labels) as store:
         left = store.current(study="room", scan=scan)
     assert left[left["subject"] == "region"]["value"].notna().sum() == 1
-    (written,) = write_labelled_images(study, left)
+    (written,) = write_labelled_images(reading_study, left)
     written.unlink()
 
 
 def test_a_click_gives_a_lesion_to_an_artery_and_the_scores_follow(
-    serve, reader_page, study, labels
+    serve, reader_page, reading_study, labels
 ) -> None:
     from cacnb.ct.reading import read_scan
     from cacnb.scoring.clinical import score_clinically
@@ -327,12 +302,10 @@ def test_a_click_gives_a_lesion_to_an_artery_and_the_scores_follow(
     with LabelStore.open(labels) as store:
         pick = store.current(subject="lesion").iloc[0]
     assert pick["value"] == "RCA"
-    _, scan = read_scan(study / "scans" / f"{pick['scan']}.nii.gz")
+    _, scan = read_scan(reading_study / "scans" / f"{pick['scan']}.nii.gz")
     bright = scan.with_array(scan.array >= 130)
     expected = score_clinically(scan, bright, convention("literature")).agatston
     assert shown == pytest.approx(expected)
     assert "Convention literature" in page.locator(".cacnb-scores").inner_text()
     page.keyboard.press("z")
     page.wait_for_selector("[data-agatston='0']")
-
-

@@ -304,3 +304,37 @@ def test_a_sqlite_writer_holds_the_pen_from_its_beginning(tmp_path) -> None:
             other.execute("BEGIN IMMEDIATE")
         other.execute("BEGIN IMMEDIATE")
         other.close()
+
+
+OPENERS = """
+import os, sys
+from cacnb.labels.store import LabelStore
+for number in range(20):
+    wait, go = os.pipe()
+    children = []
+    for _ in range(8):
+        child = os.fork()
+        if child == 0:
+            os.close(go)
+            os.read(wait, 1)
+            try:
+                LabelStore.open(f"{sys.argv[1]}/{number}.sqlite")
+                os._exit(0)
+            except BaseException as error:
+                print(error, flush=True)
+                os._exit(1)
+        children.append(child)
+    os.close(wait)
+    os.close(go)
+    for child in children:
+        os.waitpid(child, 0)
+"""
+
+
+@pytest.mark.slow
+def test_a_new_sqlite_store_is_opened_by_eight_at_the_same_moment_again_and_again(tmp_path) -> None:
+    done = subprocess.run(
+        [sys.executable, "-c", OPENERS, str(tmp_path)],
+        capture_output=True, text=True, timeout=300, check=True,
+    )  # fmt: skip
+    assert done.stdout == ""

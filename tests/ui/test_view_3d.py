@@ -1,5 +1,4 @@
 import builtins
-import io
 import sys
 import types
 
@@ -54,7 +53,7 @@ def test_the_files_of_a_scene_read_back_voxel_for_voxel(tmp_path) -> None:
     shown = scene(*volumes())
     for data, volume in zip(shown.as_nifti(), (shown.image, shown.cac_map), strict=True):
         file = tmp_path / "scene.nii"
-        file.write_bytes(io.BytesIO(data).getvalue())
+        file.write_bytes(data)
         array, header = read_nifti(file)
         np.testing.assert_array_equal(array, volume.array)
         np.testing.assert_allclose(header.affine[:, 3], volume.origin_mm[::-1], rtol=1e-6)
