@@ -28,6 +28,7 @@ TOKEN = "0123456789-of-this-benchmark"
 
 
 def free_port():
+    """A port that nobody listens on."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         return probe.getsockname()[1]
@@ -45,6 +46,7 @@ def kernels_of(server):
 
 
 def memory_mb(pid):
+    """PSS, USS and RSS of a process."""
     lines = Path(f"/proc/{pid}/smaps_rollup").read_text().splitlines()[1:]
     kb = {line.split(":")[0]: int(line.split()[1]) for line in lines}
     return {
@@ -87,6 +89,7 @@ def measured(study, app, pool, times, browser):
 
 
 def main():
+    """Measure both, in one call, and print."""
     parse = argparse.ArgumentParser(description=__doc__)
     parse.add_argument("--study", type=Path)
     parse.add_argument("--app", default="label")

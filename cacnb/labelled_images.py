@@ -28,7 +28,12 @@ _FOLDERS = {"lesion_regions": ("paint", "region"), "clinical_lesions": ("clinica
 
 
 def write_labelled_images(
-    study: Path, labels: pd.DataFrame, reader: str | None = None, *, seg: bool = False
+    study: Path,
+    labels: pd.DataFrame,
+    reader: str | None = None,
+    *,
+    seg: bool = False,
+    replace: bool = False,
 ) -> tuple[Path, ...]:
     """Write the images that a reader's current labels make, each whole or not at all.
 
@@ -47,6 +52,8 @@ def write_labelled_images(
     seg
         Also `lesion_regions/<scan>.dcm`, a DICOM Segmentation for the archive, for scans that came
         as DICOM and have a region. It carries its patient's name and number, as the standard wants.
+    replace
+        Write over images that are there already, whoever made them.
 
     Returns
     -------
@@ -56,18 +63,24 @@ def write_labelled_images(
     Raises
     ------
     InputError
-        `no_study`; `other_scan` where a scan is not the one that was labelled: nothing of it is
+        `no_study`; `exists` where an image is there already: nothing is written; `other_scan` where a scan is not the one that was labelled: nothing of it is
         written; `several_readers`; as `read_scan`, `region_image`, `picked_mask`, `write_image`.
     """
-    written: list[Path] = []
-    for row in read_cohort(study).itertuples():
-        name = str(row.scan)
+    wanted_of: dict[str, dict[str, pd.DataFrame]] = {}
+    cohort = read_cohort(study)
+    for name in cohort["scan"]:
         of_scan = labels[labels["scan"] == name]
-        wanted = {
+        wanted_of[name] = {
             folder: rows
             for folder, (app, subject) in _FOLDERS.items()
             if len(rows := one_readers(_of_app(of_scan, app, subject), reader))
         }
+        for folder in wanted_of[name]:
+            _require_new(study / folder / f"{name}.nii.gz", replace)
+    written: list[Path] = []
+    for row in cohort.itertuples():
+        name = str(row.scan)
+        wanted = wanted_of[name]
         if not wanted:
             continue
         series, volume = read_scan(study / str(row.path))
@@ -107,6 +120,14 @@ def _segmentation(regions: Volume, series: Series, path: Path) -> tuple[Path, ..
 
     write_segmentation(regions, series, path)
     return (path,)
+
+
+def _require_new(path: Path, replace: bool) -> None:
+    if path.exists() and not replace:
+        raise InputError(
+            "exists",
+            f"{path} is there already, and may be another's work: --replace writes over it",
+        )
 
 
 def _require_same_scan(name: str, volume: Volume, labels: pd.DataFrame) -> None:

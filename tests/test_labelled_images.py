@@ -111,9 +111,22 @@ def test_regions_that_were_all_withdrawn_leave_no_old_image_behind(study: Path) 
     row = region(study, "p1", "LAD", 10, mask)
     files = write_labelled_images(study, pd.DataFrame([row]), seg=True)
     assert [file.suffix for file in files] == [".gz", ".dcm"]
-    (file,) = write_labelled_images(study, pd.DataFrame([{**row, "value": None}]), seg=True)
+    nothing = pd.DataFrame([{**row, "value": None}])
+    (file,) = write_labelled_images(study, nothing, seg=True, replace=True)
     assert not read_image(file).array.any()
     assert not (study / "lesion_regions" / "p1.dcm").exists()
+
+
+def test_an_image_that_is_there_is_written_over_only_when_asked_for(study: Path) -> None:
+    rows = pd.DataFrame([region(study, "p2", "LAD", 10, np.ones((20, 28), bool))])
+    there = study / "lesion_regions" / "p2.nii.gz"
+    there.parent.mkdir()
+    there.write_bytes(b"another's work")
+    with pytest.raises(InputError, match="--replace") as refusal:
+        write_labelled_images(study, rows)
+    assert refusal.value.code == "exists"
+    assert there.read_bytes() == b"another's work"
+    assert write_labelled_images(study, rows, replace=True) == (there,)
 
 
 def test_a_segmentation_is_written_for_dicom_and_none_for_an_image_file(study: Path) -> None:

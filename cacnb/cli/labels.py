@@ -1,4 +1,4 @@
-"""Commands on a study's labels: export, import, status."""
+"""Commands on a study's labels: export, import, status, agreement, images."""
 
 from __future__ import annotations
 
@@ -85,3 +85,55 @@ def status(folder: Study, as_json: Json = False) -> None:
         return
     print_rows(f"labels of {key}", rows)
     output.print(f"store {place}, schema version {version}", markup=False)
+
+
+@labels.command("agreement")
+def agreement(folder: Study, as_json: Json = False) -> None:
+    """How far readers agree on slices: κ of every two, and of each with their hidden repeats.
+
+    Example: cacnb study labels agreement out/pairs
+    """
+    from cacnb.labels.place import open_labels, study_key
+    from cacnb.reader_agreement import reader_agreement
+
+    key = study_key(folder)
+    with open_labels(folder) as store:
+        found = reader_agreement(store.current(study=key, subject="slice"))
+    if as_json:
+        print_json({"study": key, "agreement": [one.as_json() for one in found]})
+        return
+    for one in found:
+        who = one.first if one.first == one.second else f"{one.first}, {one.second}"
+        output.print(f"{who}. {one}", markup=False)
+    if not found:
+        output.print(f"no slice of {key} was labelled twice", markup=False)
+
+
+@labels.command("images")
+def images(
+    folder: Study,
+    reader: Annotated[
+        str | None, typer.Option("--reader", help="Whose; the adjudicator's or the only one's.")
+    ] = None,
+    seg: Annotated[
+        bool, typer.Option("--seg", help="Regions also as DICOM Segmentations.")
+    ] = False,
+    replace: Annotated[
+        bool, typer.Option("--replace", help="Write over the images that are there.")
+    ] = False,
+    as_json: Json = False,
+) -> None:
+    """Write painted regions and picked lesions as the images that training and evaluation read.
+
+    Example: cacnb study labels images out/pairs --seg
+    """
+    from cacnb.labelled_images import write_labelled_images
+    from cacnb.labels.place import open_labels, study_key
+
+    with open_labels(folder) as store:
+        current = store.current(study=study_key(folder))
+    written = write_labelled_images(folder, current, reader, seg=seg, replace=replace)
+    if as_json:
+        print_json({"written": written})
+        return
+    output.print(f"{len(written)} images written from the labels of {folder}", markup=False)

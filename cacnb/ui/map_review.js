@@ -46,6 +46,7 @@ export class MapReview extends ReadingRoom {
     this.table = element("div", "cacnb-lesions");
     pictures.append(slices, this.table);
     this.main.prepend(pictures);
+    this.buttons.append(this.status); // over the panes it would lie on a scale bar
     this.scores = element("div", "cacnb-scores");
     this.scores.setAttribute("aria-live", "polite");
     this.panel.append(this.scores);
@@ -381,7 +382,7 @@ export class MapReview extends ReadingRoom {
     bar.append(close);
     this.scene = element("div", "cacnb-scene", "Opening …");
     this.stage.append(bar, this.scene);
-    this.panes.parentElement.append(this.stage);
+    this.screen.parentElement.append(this.stage);
     const height_px = Math.max(240, Math.round(this.scene.getBoundingClientRect().height));
     return this.outbox.post({ type: "view_3d", height_px });
   }
@@ -473,7 +474,7 @@ export class MapReview extends ReadingRoom {
       erase: this.tool === "erase", restore: this.tool === "restore", compare: this.stacks.length > 1,
       done: Boolean(this.reading?.get("done", null, this.context.app)),
     };
-    for (const button of this.buttons.children)
+    for (const button of this.buttons.querySelectorAll("button"))
       button.setAttribute("aria-pressed", String(Boolean(on[button.dataset.command])));
   }
 

@@ -7,8 +7,6 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from sqlalchemy.exc import SQLAlchemyError
-
 from cacnb.errors import InputError
 from cacnb.labels.events import LabelEvent
 from cacnb.labels.session import ReadingSession
@@ -60,10 +58,6 @@ def record(
         saved = session.store.append(good) if good else []
     except InputError as error:
         return Receipt([], refused, error.message)
-    except SQLAlchemyError:
-        return Receipt(
-            [], refused, "the label store cannot be written just now: disk full, or gone"
-        )
     return Receipt(saved, refused, why)
 
 

@@ -155,7 +155,7 @@ def show_scene(shown: Scene, height_px: int) -> Any:
 
 def _itk(shown: Scene) -> Any:
     try:
-        from itkwidgets import view
+        from itkwidgets import view  # type: ignore[import-not-found,unused-ignore]
     except ImportError as error:
         raise UsageError(
             "the itk viewer needs itkwidgets, JupyterLab and internet: pip install 'cacnb[itk]', "

@@ -54,3 +54,19 @@ def test_a_refused_import_is_one_line_and_status_1(study, tmp_path) -> None:
     assert "is no export of labels" in " ".join(done.stderr.split())
     assert "Traceback" not in done.stderr
     assert call("export", study, tmp_path / "labels.xlsx").returncode == 2
+
+
+def test_agreement_of_two_readers_is_told_with_the_slices_they_differ_on(study, event) -> None:
+    with open_labels(study) as store:
+        store.append(
+            [event(1, session="b", reader="B"), event(2, session="b", reader="B", slice=1)]
+        )
+    (row,) = json.loads(call("agreement", study, "--json").stdout)["agreement"]
+    assert (row["first"], row["second"], row["slices"], row["differing"]) == ("A", "B", 2, 1)
+    assert "1 of 2 slices differ" in call("agreement", study).stdout
+
+
+def test_images_of_labels_without_a_cohort_are_refused_in_one_line(study) -> None:
+    done = call("images", study)
+    assert done.returncode == 1
+    assert "cohort.csv" in done.stderr

@@ -108,4 +108,7 @@ def test_eight_processes_bring_an_old_store_to_a_new_version_at_once(any_place, 
         )
         for _ in range(8)
     ]  # fmt: skip
-    assert [process.communicate("x", timeout=120)[1] for process in processes] == [""] * 8
+    for process in processes:
+        process.stdin.write("x")
+        process.stdin.flush()
+    assert [process.communicate(timeout=120)[1] for process in processes] == [""] * 8
