@@ -63,8 +63,9 @@ def write_labelled_images(
     Raises
     ------
     InputError
-        `no_study`; `exists` where an image is there already: nothing is written; `other_scan` where a scan is not the one that was labelled: nothing of it is
-        written; `several_readers`; as `read_scan`, `region_image`, `picked_mask`, `write_image`.
+        `no_study`; `exists` where an image is there already: nothing is written; `other_scan` where
+        a scan is not the one that was labelled: nothing of it is written; `several_readers`; as
+        `read_scan`, `region_image`, `picked_mask`, `write_image`.
     """
     wanted_of: dict[str, dict[str, pd.DataFrame]] = {}
     cohort = read_cohort(study)

@@ -49,7 +49,8 @@ def reader_progress(events: pd.DataFrame, current: pd.DataFrame) -> list[ReaderP
     holds = current[current["value"].notna()].groupby(keys).size()
     return [
         ReaderProgress(
-            *map(str, key), scans=int(rows["scan"].nunique()), events=len(rows),
+            reader=str(key[0]), role=str(key[1]), subject=str(key[2]),
+            scans=int(rows["scan"].nunique()), events=len(rows),
             labels=int(holds.get(key, 0)), hours=float(rows["seconds"].sum()) / 3600,
             last_at=str(rows["given_at"].max()),
         )

@@ -114,8 +114,8 @@ class LeavingPage(APIHandler):  # type: ignore[misc]
 
     auth_resource = "kernels"
 
-    @authenticated  # type: ignore[untyped-decorator]
-    @authorized
+    @authenticated
+    @authorized  # type: ignore[untyped-decorator]
     async def post(self, kernel_id: str) -> None:
         """End the kernel."""
         await self.kernel_manager.shutdown_kernel(kernel_id)

@@ -59,7 +59,7 @@ class AppPage(TornadoVoilaHandler):  # type: ignore[misc]
         kernels = super().kernel_manager
         return HandingOver(kernels, self.settings["owners"], self.current_user.username)
 
-    @authenticated  # type: ignore[untyped-decorator]
+    @authenticated
     async def get(self, path: str = "") -> None:
         """Hand over a kernel and its page; a token in the address is first turned into a cookie."""
         if path:
@@ -75,7 +75,7 @@ class AppPage(TornadoVoilaHandler):  # type: ignore[misc]
 class Nothing(JupyterHandler):  # type: ignore[misc]
     """Every other address, said only to whoever is let in."""
 
-    @authenticated  # type: ignore[untyped-decorator]
+    @authenticated
     def get(self) -> None:
         """Say that nothing is there."""
         raise HTTPError(404)

@@ -192,7 +192,7 @@ class LesionPicker(ReadingRoom):
 
 
 def _stops(scan: OpenScan, candidates: Candidates) -> list[list[int]]:
-    """Where the space bar goes: the brightest voxel of each spot in the heart, from the head down."""
+    """Where the space bar goes: the brightest voxel of each spot in the heart, head first."""
     inside = (
         np.ones(len(candidates.voxels), bool)
         if scan.heart is None

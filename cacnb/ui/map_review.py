@@ -88,7 +88,7 @@ class MapReview(ReadingRoom):
         self._reviews: dict[str, tuple[_Said, ReviewedMap]] = {}
         self._statements: dict[str, str] = {}
         self._task: Task | None = None
-        self._told_of: tuple[Any, ...] = ()
+        self._told_of: tuple[Task, bool, _Said] | None = None
         self._viewer: Any = None
         self.comparing = False
         super().__init__(*args, **traits)
@@ -175,8 +175,8 @@ class MapReview(ReadingRoom):
     def told(self, session: ReadingSession, task: Task) -> dict[str, Any]:
         """Lesions and scores as found, after the review, clinical, and beside the rescan."""
         self._told_of = self._asked(session, task)
+        said = self._told_of[2]
         board = self._board(task.scan)
-        said = self._said(session, task)
         after = self._after(task.scan, said)
         rescan = self._rescan(task)
         notes = []
@@ -280,7 +280,7 @@ class MapReview(ReadingRoom):
 
     # ---- boards
 
-    def _asked(self, session: ReadingSession, task: Task) -> tuple[Any, ...]:
+    def _asked(self, session: ReadingSession, task: Task) -> tuple[Task, bool, _Said]:
         """All that the numbers on the page depend on."""
         return task, self.comparing, self._said(session, task)
 

@@ -7,6 +7,7 @@ run it; the Hub's own sign-in (LDAP, OAuth, PAM) is set as for any other Hub.
 
 import hmac
 import secrets
+from urllib.parse import quote
 
 c = get_config()  # noqa: F821 - the Hub defines it
 
@@ -43,7 +44,8 @@ def home(handler):
     user = handler.current_user
     if user is None:
         return "/hub/login"
-    return f"/user/{user.escaped_name}/?token={token_of(user.name)}"
+    app = f"/user/{user.escaped_name}/?token={token_of(user.name)}"
+    return app if user.spawner.ready else f"/hub/spawn/{user.escaped_name}?next={quote(app)}"
 
 
 c.Spawner.pre_spawn_hook = with_token
