@@ -91,13 +91,12 @@ def serve(
 
 def _labels(study: Path) -> str:
     """Where labels go, without a password; a store that cannot be used is refused here."""
-    from sqlalchemy.engine import make_url
+    from cacnb.labels.databases import in_words
+    from cacnb.labels.place import open_labels
 
-    from cacnb.labels.place import labels_place, open_labels
-
-    open_labels(study).check()
-    place = labels_place(study)
-    return make_url(place).render_as_string(hide_password=True) if "://" in place else place
+    with open_labels(study) as store:
+        store.check()
+        return in_words(store.url)
 
 
 def _need_apps() -> None:

@@ -42,6 +42,7 @@ class ReadersKernels(AsyncMappingKernelManager):  # type: ignore[misc]
     async def start_kernel(self, *args: Any, **kwargs: Any) -> str:
         """Start a kernel that knows the app's study and options."""
         kwargs["env"] = {**kwargs.get("env", {}), **self.parent.kernel_environment}
+        kwargs["env"].pop("CACNB_TOKEN", None)
         kernel: str = await super().start_kernel(*args, **kwargs)
         return kernel
 

@@ -33,7 +33,7 @@ from cacnb.ui.picture import (
     Stack,
 )
 from cacnb.ui.reading_room import ReadingRoom
-from cacnb.ui.reading_study import OpenScan
+from cacnb.ui.reading_study import OPEN_SCANS, OpenScan
 
 #: A click this far from a bright voxel still means it.
 CLICK_MM = 3.0
@@ -172,7 +172,7 @@ class LesionPicker(ReadingRoom):
     def _board(self, task: Task, scan: OpenScan) -> _Board:
         if task not in self._boards:
             self._boards[task] = self._new_board(task, scan)
-            while len(self._boards) > 3:
+            while len(self._boards) > OPEN_SCANS:
                 oldest = next(one for one in self._boards if one not in (task, self._task))
                 del self._boards[oldest]
         return self._boards[task]

@@ -2,69 +2,40 @@
 
 from __future__ import annotations
 
-import json
 from collections import OrderedDict
-from collections.abc import Mapping
-from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
-from cacnb.ct.heart import centre_of_mass_mm
-from cacnb.ct.volume import Volume
 from cacnb.errors import InputError
 from cacnb.labels.queue import Task, queue_of
-from cacnb.labels.runs import decode_runs
 from cacnb.labels.session import ReadingSession
-from cacnb.results import RESULT_ENDINGS, read_scored
-from cacnb.scoring.cac_map import healthy_image
-from cacnb.scoring.conventions import convention
-from cacnb.scoring.lesions import Indices
-from cacnb.scoring.proposed import ProposedScores
-from cacnb.scoring.reviewed import MapReview as Review
-from cacnb.scoring.reviewed import ReviewedMap, begin_review, reviewed_map
+from cacnb.results import RESULT_ENDINGS
+from cacnb.scoring.reviewed import ReviewedMap
 from cacnb.study.change import judge_change
-from cacnb.study.relative_difference import pair_differences
 from cacnb.ui.javascript import module
-from cacnb.ui.picture import BLUE, Box, Layer, Pane, Picture, Stack, heart_box
+from cacnb.ui.picture import Box, Pane, Picture, heart_box
 from cacnb.ui.reading_room import HEART_MARGIN_MM, ReadingRoom
 from cacnb.ui.reading_study import OpenScan
 from cacnb.ui.rescan import repeat_without, rescan_of
+from cacnb.ui.review_board import (
+    Board,
+    Said,
+    after_review,
+    apart,
+    clinical_row,
+    heart_centre,
+    lesion_rows,
+    open_board,
+    said_of,
+    score_row,
+    stack_of,
+)
 from cacnb.ui.view_3d import Scene, scene, show_scene
 
 #: Boards kept: the scan that is reviewed, its rescan, the next scan and its rescan.
 KEPT_BOARDS = 4
-#: A lesion of the results' table is the map's where their centres lie this close.
-SAME_LESION_MM = 1.0
-
-#: What of the parts of a lesion is added up, and of what the largest is told.
-SUMMED = ("agatston_adjusted", "pseudo_mass_hu_mm3", "volume_mm3")
-PEAKS = ("peak_hu", "peak_map_hu")
-
-State = Mapping[tuple[str, int | None, str], str]
-
-
-@dataclass(frozen=True, eq=False)
-class _Board:
-    """A scored scan to review: images on the map's grid, the map's lesions, its results as told."""
-
-    image: Volume
-    heart: Volume
-    clinical: Volume
-    review: Review
-    result: dict[str, Any]
-
-
-@dataclass(frozen=True)
-class _Said:
-    """What a reader said of one map; `elsewhere` counts what they said of an earlier map of it."""
-
-    verdicts: dict[str, str]
-    places: dict[str, str]
-    noise: dict[int, str]
-    elsewhere: int
 
 
 class MapReview(ReadingRoom):
@@ -84,11 +55,11 @@ class MapReview(ReadingRoom):
 
     def __init__(self, *args: Any, **traits: Any) -> None:
         traits.setdefault("title", "Review maps")
-        self._boards: OrderedDict[str, _Board] = OrderedDict()
-        self._reviews: dict[str, tuple[_Said, ReviewedMap]] = {}
+        self._boards: OrderedDict[str, Board] = OrderedDict()
+        self._reviews: dict[str, tuple[Said, ReviewedMap]] = {}
         self._statements: dict[str, str] = {}
         self._task: Task | None = None
-        self._told_of: tuple[Task, bool, _Said] | None = None
+        self._told_of: tuple[Task, bool, Said] | None = None
         self._viewer: Any = None
         self.comparing = False
         super().__init__(*args, **traits)
@@ -135,7 +106,7 @@ class MapReview(ReadingRoom):
                 Pane(0, "scan", ("map",), "CAC map over scan"),
                 Pane(0, "healthy", (), "Healthy image: scan less map"),
             )
-            return Picture((_stack(board),), panes, (self._box(board),))
+            return Picture((stack_of(board),), panes, (self._box(board),))
         other = self._board(rescan)
         self._statement(task.scan, rescan)  # takes a second: here it keeps nobody waiting
         rows = tuple(
@@ -146,7 +117,7 @@ class MapReview(ReadingRoom):
                 (("map",), f"CAC map over {of}"),
             )
         )
-        stacks = (_stack(board), _stack(other))
+        stacks = (stack_of(board), stack_of(other))
         return Picture(stacks, rows, (self._box(board), self._box(other)))
 
     def on_scan(self, session: ReadingSession, task: Task, scan: OpenScan) -> None:
@@ -190,10 +161,10 @@ class MapReview(ReadingRoom):
             )
         return {
             "map": board.review.map_key,
-            "lesions": _lesions(board.review, said, after),
-            "found": _scores(board.review.scores),
-            "reviewed": _scores(after.scores),
-            "clinical": _clinical(board.result["clinical"]),
+            "lesions": lesion_rows(board.review, said, after),
+            "found": score_row(board.review.scores),
+            "reviewed": score_row(after.scores),
+            "clinical": clinical_row(board.result["clinical"]),
             "has_rescan": rescan is not None,
             "rescan": None
             if rescan is None or not self.comparing
@@ -207,7 +178,7 @@ class MapReview(ReadingRoom):
         return rescan_of(self.study.cohort, task.scan, self.scored)
 
     def _beside(
-        self, session: ReadingSession, task: Task, board: _Board, after: ReviewedMap, rescan: str
+        self, session: ReadingSession, task: Task, board: Board, after: ReviewedMap, rescan: str
     ) -> dict[str, Any]:
         """Scores of both scans as found, reviewed and clinical, and what scanning twice does."""
         other = self._board(rescan)
@@ -232,12 +203,12 @@ class MapReview(ReadingRoom):
                     "says": says,
                     "this_scan": one,
                     "rescan": two,
-                    "relative_difference": _apart(one, two),
+                    "relative_difference": apart(one, two),
                 }
                 for says, (one, two) in rows.items()
             ],
             "statement": self._statement(task.scan, rescan),
-            "hearts": [_heart_centre(board.heart), _heart_centre(other.heart)],
+            "hearts": [heart_centre(board.heart), heart_centre(other.heart)],
         }
 
     def _statement(self, scan: str, rescan: str) -> str:
@@ -280,14 +251,14 @@ class MapReview(ReadingRoom):
 
     # ---- boards
 
-    def _asked(self, session: ReadingSession, task: Task) -> tuple[Task, bool, _Said]:
+    def _asked(self, session: ReadingSession, task: Task) -> tuple[Task, bool, Said]:
         """All that the numbers on the page depend on."""
         return task, self.comparing, self._said(session, task)
 
-    def _said(self, session: ReadingSession, task: Task) -> _Said:
-        return _said(session.history(task).state, self._board(task.scan).review)
+    def _said(self, session: ReadingSession, task: Task) -> Said:
+        return said_of(session.history(task).state, self._board(task.scan).review)
 
-    def _after(self, scan: str, said: _Said) -> ReviewedMap:
+    def _after(self, scan: str, said: Said) -> ReviewedMap:
         """The map after a review, scored once for as long as the review stays the same."""
         known = self._reviews.get(scan)
         if known is None or known[0] != said:
@@ -295,149 +266,22 @@ class MapReview(ReadingRoom):
             self._reviews = {
                 name: kept for name, kept in self._reviews.items() if name in self._boards
             }
-            self._reviews[scan] = said, _reviewed(board, said)
+            self._reviews[scan] = said, after_review(board, said)
         return self._reviews[scan][1]
 
-    def _board(self, scan: str) -> _Board:
+    def _board(self, scan: str) -> Board:
         if scan not in self._boards:
-            self._boards[scan] = self._new_board(scan)
+            path = self.study.folder / str(self.study.cohort.loc[scan, "path"])
+            self._boards[scan] = open_board(self.study.folder, scan, path)
         self._boards.move_to_end(scan)
         while len(self._boards) > KEPT_BOARDS:
             self._boards.popitem(last=False)
         return self._boards[scan]
 
-    def _new_board(self, scan: str) -> _Board:
-        path = self.study.folder / str(self.study.cohort.loc[scan, "path"])
-        found = read_scored(self.study.folder, scan, path)
-        if (
-            found is None
-            or found.image is None
-            or found.cac_map is None
-            or found.heart is None
-            or found.clinical_labels is None
-        ):
-            raise InputError(
-                "not_scored",
-                "this scan is not scored: run `cacnb run --study DIR`; go on with the next scan",
-            )
-        file = self.study.folder / "scores" / f"{scan}.json"
-        result = json.loads(file.read_text(encoding="utf-8"))
-        review = begin_review(
-            found.cac_map, found.image, artery_of=_arteries_of(found.cac_map, result["lesions"])
-        )
-        return _Board(found.image, found.heart, found.clinical_labels, review, result)
-
-    def _box(self, board: _Board) -> Box | None:
+    def _box(self, board: Board) -> Box | None:
         if self.whole:
             return None
         return heart_box(board.heart.array, board.heart.spacing_mm, HEART_MARGIN_MM)
 
     def _picture_key(self, task: Task) -> str:
         return super()._picture_key(task) + ("/compared" if self.comparing else "")
-
-
-def _stack(board: _Board) -> Stack:
-    cac_map = board.review.cac_map
-    layers = {
-        "map": Layer(cac_map, "map"),
-        "lesions": Layer(board.review.scores.lesion_labels, "map", on=False),
-        "clinical": Layer(
-            board.clinical.with_array(board.clinical.array.astype(np.uint8)),
-            "labels", {1: BLUE}, on=False,
-        ),
-    }  # fmt: skip
-    # Equation 1 clips to the network's window; where the map is 0 the scan's own value stays, so
-    # that lungs and fat look as they do beside it.
-    healthy = healthy_image(board.image, cac_map).array
-    shown = np.where(cac_map.array > 0, healthy, board.image.array)
-    return Stack({"scan": board.image, "healthy": board.image.with_array(shown)}, layers)
-
-
-def _arteries_of(cac_map: Volume, lesions: list[dict[str, Any]]) -> Any:
-    """The artery that the results' table names for a lesion given by its voxels (n, 3)."""
-    centres = np.array([[row[f"{axis}_mm"] for axis in "zyx"] for row in lesions]).reshape(-1, 3)
-
-    def artery_of(voxels: Indices) -> str | None:
-        if not len(centres):
-            return None
-        centre = np.asarray(cac_map.to_mm(tuple(voxels.mean(axis=0))))
-        far = np.linalg.norm(centres - centre, axis=1)
-        nearest = int(np.argmin(far))
-        return lesions[nearest]["artery"] if far[nearest] <= SAME_LESION_MM else None
-
-    return artery_of
-
-
-def _said(state: State, review: Review) -> _Said:
-    verdicts: dict[str, str] = {}
-    places: dict[str, str] = {}
-    noise: dict[int, str] = {}
-    elsewhere = 0
-    for (subject, z, item), value in state.items():
-        if subject not in ("verdict", "lesion", "noise"):
-            continue
-        if subject == "noise" and item == review.map_key and z is not None:
-            noise[z] = value
-        elif subject != "noise" and item in review.keys:
-            (verdicts if subject == "verdict" else places)[item] = value
-        else:
-            elsewhere += 1
-    return _Said(verdicts, places, noise, elsewhere)
-
-
-def _reviewed(board: _Board, said: _Said) -> ReviewedMap:
-    _, height, width = board.review.cac_map.shape
-    noise: dict[int, NDArray[np.bool_]] = {
-        z: decode_runs(runs, (height, width)) for z, runs in said.noise.items()
-    }
-    return reviewed_map(board.review, said.verdicts, said.places, noise)
-
-
-def _lesions(review: Review, said: _Said, after: ReviewedMap) -> list[dict[str, Any]]:
-    """Each lesion that was found, with its numbers after the review where it still counts."""
-    left: dict[str, list[dict[Any, Any]]] = {}
-    for key, row in zip(after.keys, after.scores.lesions.to_dict(orient="records"), strict=True):
-        left.setdefault(key, []).append(row)
-    rows = []
-    for key, row in zip(review.keys, review.scores.lesions.to_dict(orient="records"), strict=True):
-        parts = left.get(key, [row])
-        rows.append(
-            {
-                "key": key,
-                "artery_found": row["artery"],
-                "too_small": key not in left and said.verdicts.get(key) != "reject",
-                **{name: float(sum(part[name] for part in parts)) for name in SUMMED},
-                **{name: float(max(part[name] for part in parts)) for name in PEAKS},
-            }
-        )
-    return rows
-
-
-def _scores(scores: ProposedScores) -> dict[str, Any]:
-    return {
-        "agatston": scores.agatston_adjusted,
-        "pseudo_mass_hu_mm3": scores.pseudo_mass_hu_mm3,
-        "volume_mm3": scores.volume_mm3,
-        "risk_category": scores.risk_category,
-    }
-
-
-def _clinical(told: Mapping[str, Any]) -> dict[str, Any]:
-    named = convention(str(told["convention"]))
-    sign = ">" if named.strictly_above else "≥"
-    wanted = ("agatston", "pseudo_mass_hu_mm3", "volume_mm3", "risk_category")
-    rule = f"convention {named.name}, voxels {sign} {told['threshold_hu']:g} HU"
-    return {**{name: told[name] for name in wanted}, "rule": rule}
-
-
-def _apart(one: float | None, two: float | None) -> float | None:
-    """|a − b| / mean; None for two zeros, or without a score."""
-    if one is None or two is None or one == two == 0:
-        return None
-    return float(pair_differences([one], [two])[0])
-
-
-def _heart_centre(heart: Volume) -> list[float]:
-    """Voxel (z, y, x) at the heart's centre."""
-    centre = np.subtract(centre_of_mass_mm(heart), heart.origin_mm) / heart.spacing_mm
-    return [float(value) for value in centre]

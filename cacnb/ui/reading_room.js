@@ -196,13 +196,21 @@ export class ReadingRoom extends SliceCanvas {
   }
 
   undo() {
-    if (!this.record(this.reading?.undo() ?? [])) this.say("nothing to undo on this scan");
-    else this.say("undone");
+    const parts = this.reading?.undo() ?? [];
+    this.say(this.record(parts) ? "undone" : "nothing to undo on this scan");
+    this.showChanged(parts);
   }
 
   redo() {
-    if (!this.record(this.reading?.redo() ?? [])) this.say("nothing to redo");
-    else this.say("redone");
+    const parts = this.reading?.redo() ?? [];
+    this.say(this.record(parts) ? "redone" : "nothing to redo");
+    this.showChanged(parts);
+  }
+
+  /** Go to a slice that was just changed, unless one of them is shown. */
+  showChanged(parts) {
+    const slices = parts.map((part) => part.slice).filter((slice) => slice !== null);
+    if (slices.length && !slices.includes(this.currentSlice)) this.setSlice(Math.max(...slices) - this.stack.first[0]);
   }
 
   record(parts) {

@@ -18,7 +18,7 @@ from cacnb.labels.session import ReadingSession, scan_key
 from cacnb.labels.store import LabelStore
 from cacnb.ui.javascript import module
 from cacnb.ui.picture import Picture, heart_box
-from cacnb.ui.reading_study import OpenScan, ReadingStudy
+from cacnb.ui.reading_study import OPEN_SCANS, OpenScan, ReadingStudy
 from cacnb.ui.recorder import record
 from cacnb.ui.slice_canvas import SliceCanvas
 
@@ -230,11 +230,11 @@ class ReadingRoom(SliceCanvas):
         return f"{name}/{task.reading}/{'whole' if self.whole else 'heart'}"
 
     def _picture(self, task: Task, scan: OpenScan) -> Picture:
-        """The picture of a task, kept while it is among the last three."""
+        """The picture of a task, kept while it is among the last two."""
         key = self._picture_key(task)
         if key not in self._pictures:
             self._pictures[key] = self.picture_of(task, scan)
-            while len(self._pictures) > 3:
+            while len(self._pictures) > OPEN_SCANS:
                 self._pictures.pop(next(iter(self._pictures)))
         return self._pictures[key]
 

@@ -19,8 +19,9 @@ from cacnb.errors import InputError
 from cacnb.labels.place import study_key, study_toml
 from cacnb.study.cohort import read_cohort
 
-#: Scans that stay open: the one that is read, the one before it, and the next.
-OPEN_SCANS = 3
+#: Scans that stay open: the one that is read, and the next. Each reader has a kernel of their own,
+#: and a whole scan takes 100 MB of it.
+OPEN_SCANS = 2
 
 
 @dataclass(frozen=True, eq=False)

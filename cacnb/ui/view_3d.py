@@ -128,7 +128,7 @@ def view_3d(
 def show_scene(shown: Scene, height_px: int) -> Any:
     """An ipyniivue widget for a scene; raises UsageError where ipyniivue is not installed."""
     try:
-        from ipyniivue import NiiVue, SliceType  # type: ignore[import-untyped]
+        from ipyniivue import NiiVue, SliceType
     except ImportError as error:
         raise UsageError("the 3-D view needs ipyniivue: pip install 'cacnb[apps]'") from error
     viewer = NiiVue(
@@ -155,7 +155,7 @@ def show_scene(shown: Scene, height_px: int) -> Any:
 
 def _itk(shown: Scene) -> Any:
     try:
-        from itkwidgets import view  # type: ignore[import-not-found,unused-ignore]
+        from itkwidgets import view
     except ImportError as error:
         raise UsageError(
             "the itk viewer needs itkwidgets, JupyterLab and internet: pip install 'cacnb[itk]', "

@@ -90,6 +90,14 @@ def test_copy_gives_the_last_label_to_all_slices_down_to_here(widget_page) -> No
     assert labels(labeller) == dict.fromkeys([9, 8, 7, 6], "cac")
 
 
+def test_undo_goes_back_to_the_slice_whose_label_it_takes_away(widget_page) -> None:
+    labeller = begin(widget_page)
+    labeller.press("1", "2", "z")
+    assert labeller.get("widget.currentSlice") == 8
+    labeller.press("1")
+    assert labels(labeller) == {9: "cac", 8: "cac"}
+
+
 def test_undo_and_redo_have_no_end(widget_page) -> None:
     labeller = begin(widget_page)
     keys = ["1", "2", "3"] * 2
