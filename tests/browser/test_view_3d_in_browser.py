@@ -5,7 +5,6 @@ import json
 import socket
 import subprocess
 import sys
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -47,15 +46,10 @@ view_3d(scan, heart, cac_map if WITH_MAP else None, height_px=500)
 
 
 @pytest.fixture
-def software_browser():
-    playwright = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
-    chromium = Path("/usr/bin/chromium")
-    if not chromium.exists():
-        pytest.skip(f"Chromium is not at {chromium}: apt-get install chromium")
-    with playwright.sync_playwright() as started:
-        browser = started.chromium.launch(executable_path=str(chromium), args=SOFTWARE)
-        yield browser
-        browser.close()
+def software_browser(browser):
+    started = browser.browser_type.launch(executable_path="/usr/bin/chromium", args=SOFTWARE)
+    yield started
+    started.close()
 
 
 def notebook(source):

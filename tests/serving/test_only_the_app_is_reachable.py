@@ -7,6 +7,7 @@ import signal
 import socket
 import subprocess
 import sys
+import time
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -55,6 +56,14 @@ class Server:
             return answer
         finally:
             connection.close()
+
+    def log_with(self, word):
+        """The log once it holds a word: a line is written after its answer was sent."""
+        for _ in range(100):
+            if word in (log := self.log.read_text()):
+                return log
+            time.sleep(0.1)
+        raise AssertionError(f"{word} is not in the log")
 
     def signed_in(self):
         """The cookies of a browser that came with the token."""
@@ -163,8 +172,7 @@ def test_the_log_holds_no_token_and_no_name(by_token, by_proxy):
     by_token.ask("/nothing?token=wrong-token")
     by_proxy.ask("/nothing", X_Remote_User="anna.muster")
     for server, word in ((by_token, "GET /nothing"), (by_proxy, "GET /nothing")):
-        log = server.log.read_text()
-        assert word in log
+        log = server.log_with(word)
         assert TOKEN not in log
         assert "wrong-token" not in log
         assert "anna.muster" not in log
