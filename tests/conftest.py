@@ -5,14 +5,21 @@ import socket
 import subprocess
 import tempfile
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 import pytest
 
+from cacnb.ct.grids import resample
 from cacnb.ct.volume import Volume
 from cacnb.ct.writing import write_image
+from cacnb.results import write_results
+from cacnb.scoring.clinical import score_clinically
+from cacnb.scoring.conventions import convention
+from cacnb.scoring.proposed import score_map
+from cacnb.scoring.scored_scan import ScoredScan
 
 REPOSITORY = Path(__file__).resolve().parents[1]
 
@@ -133,3 +140,47 @@ def reading_study(tmp_path_factory) -> Path:
     pd.DataFrame(rows).to_csv(folder / "cohort.csv", index=False)
     (folder / "study.toml").write_text('name = "room"\n', encoding="utf-8")
     return folder
+
+
+#: The lesions of every scored scan: first corner (z, y, x) on the map's grid, map HU, artery; cubes
+#: of three voxels.
+SCORED_LESIONS = (((6, 10, 10), 80, "LAD"), ((14, 20, 24), 40, "RCA"))
+
+
+def write_scored_scan(study: Path, name: str, factor: float = 1.0) -> None:
+    """Write a scan of 40 HU with two bright cubes, its heart, and its scores."""
+    array = np.full((12, 40, 40), 40, np.float32)
+    scan = Volume(array, (3.0, 1.0, 1.0))
+    image = resample(scan, (1.5, 1.0, 1.0))
+    map_hu = np.zeros(image.shape, np.float32)
+    for (z, y, x), hu, _ in SCORED_LESIONS:
+        map_hu[z : z + 3, y : y + 3, x : x + 3] = hu * factor
+    array[3:5, 10:13, 10:13] = 150
+    cac_map = image.with_array(map_hu)
+    z, y, x = np.ogrid[:24, :40, :40]
+    heart = image.with_array((abs(z - 12) < 8) & ((y - 18) ** 2 + (x - 18) ** 2 < 15**2))
+    path = study / "scans" / f"{name}.nii.gz"
+    write_image(scan, path)
+    names = iter(artery for _, _, artery in SCORED_LESIONS)
+    proposed = score_map(cac_map, image, artery_of=lambda _: next(names))
+    everywhere = scan.with_array(np.ones(scan.shape, bool))
+    clinical = score_clinically(scan, everywhere, convention("literature"))
+    result = ScoredScan(
+        path, None, (), {}, {"name": "of this test"}, name=name, image=image, heart=heart,
+        probability_of_cac=np.full(24, 0.9, np.float32), cac_map=cac_map, proposed=proposed,
+        clinical=replace(clinical, lesions=clinical.lesions.assign(artery="LAD")),
+    )  # fmt: skip
+    write_results(result, study / "scores")
+
+
+@pytest.fixture(scope="session")
+def scored_study(tmp_path_factory) -> Path:
+    """Three scans: `one` and `two`, a pair with scores, and `three` without."""
+    study = tmp_path_factory.mktemp("scored") / "study"
+    write_scored_scan(study, "one")
+    write_scored_scan(study, "two", factor=2.0)
+    rows = [(name, "p", "p", f"scans/{name}.nii.gz") for name in ("one", "two")]
+    rows.append(("three", "q", "q", "scans/three.nii.gz"))
+    cohort = pd.DataFrame(rows, columns=["scan", "patient", "pair", "path"])
+    cohort.to_csv(study / "cohort.csv", index=False)
+    return study

@@ -48,3 +48,28 @@ export class Brush {
     context.stroke();
   }
 }
+
+/** Another width, for a canvas with a brush. */
+export function resizeBrush(canvas, factor) {
+  canvas.brush.grow(factor);
+  canvas.say(`brush ${canvas.brush.diameter_mm} millimetres`);
+  canvas.afterChange();
+}
+
+/** Commands of a canvas with a brush: its width, and its place without a mouse. */
+export function brushCommands(canvas) {
+  const move = (name, key, dx_mm, dy_mm) => ({
+    name: `brush ${name}`, keys: [`ctrl+${key}`], says: `Move the brush ${name} by 2 mm`, repeats: true,
+    run: () => {
+      const [, sy, sx] = canvas.stack.spacing_mm;
+      const [x, y] = canvas.brush.at ?? [canvas.look.x, canvas.look.y];
+      canvas.brush.at = [x + dx_mm / sx, y + dy_mm / sy];
+      canvas.draw();
+    },
+  });
+  return [
+    { name: "smaller", keys: [","], says: "Smaller brush", run: () => resizeBrush(canvas, 0.8) },
+    { name: "larger", keys: ["."], says: "Larger brush", run: () => resizeBrush(canvas, 1.25) },
+    move("left", "ArrowLeft", -2, 0), move("right", "ArrowRight", 2, 0), move("up", "ArrowUp", 0, -2), move("down", "ArrowDown", 0, 2),
+  ];
+}

@@ -1,6 +1,7 @@
 // Label slices (Figure 3A): one key a slice, copy over a range, fill to the end.
 import { ReadingRoom } from "./reading_room.js";
-import { element, widget } from "./slice_canvas.js";
+import { element } from "./element.js";
+import { widget } from "./slice_canvas.js";
 
 /** Each label with its sign and colour: colour alone never tells. */
 export const LABELS = {

@@ -1,6 +1,7 @@
 // Score clinically: bright voxels are shown, a click gives a lesion its place, scores follow.
 import { ReadingRoom } from "./reading_room.js";
-import { element, widget } from "./slice_canvas.js";
+import { element } from "./element.js";
+import { widget } from "./slice_canvas.js";
 
 /** Places in the order of PLACES in cacnb/scoring/picks.py; coronary ones are scored. */
 export const PLACES = [
@@ -38,7 +39,7 @@ export class LesionPicker extends ReadingRoom {
       { name: "next candidate", keys: [" "], says: "Next bright spot in the heart", run: () => this.toStop() },
       { name: "give", keys: ["Enter"], says: "Give the lesion at the cross", run: () => this.pick(this.cross) },
       { name: "withdraw", keys: ["Backspace", "Delete"], says: "Take back the lesion at the cross", run: () => this.pick(this.cross, null) },
-      { name: "done", keys: ["d"], says: "This scan is done, or not yet", run: () => this.finish(), button: "Done" },
+      this.doneCommand("scored"),
       ...super.commands(),
     ];
   }
@@ -113,12 +114,6 @@ export class LesionPicker extends ReadingRoom {
     return this.setSlice(this.cross[0] - this.stack.first[0]);
   }
 
-  finish() {
-    const item = this.context.app;
-    const done = this.reading.get("done", null, item);
-    this.give([{ subject: "done", item, value: done ? null : "scored" }]);
-  }
-
   onScan() {
     this.stop = -1;
   }
@@ -143,12 +138,7 @@ export class LesionPicker extends ReadingRoom {
   afterChange(parts) {
     super.afterChange(parts);
     this.tellScores();
-    for (const button of this.buttons.children) {
-      const { command } = button.dataset;
-      const on = command === this.place.name || (command === "limit" && this.limited) ||
-        (command === "done" && Boolean(this.reading?.get("done", null, this.context.app)));
-      button.setAttribute("aria-pressed", String(on));
-    }
+    this.pressed([this.place.name, this.limited ? "limit" : ""]);
   }
 
   tellScores() {
@@ -178,7 +168,7 @@ export class LesionPicker extends ReadingRoom {
 
   progressOf() {
     const lesions = this.reading.of("lesion").length;
-    return `${lesions} lesions given${this.reading.get("done", null, this.context.app) ? ", done" : ""}`;
+    return `${lesions} lesions given${this.done ? ", done" : ""}`;
   }
 }
 

@@ -1,9 +1,10 @@
 // Review maps: scan, CAC map and healthy image side by side; lesions are judged, scores follow.
-import { Brush } from "./brush.js";
+import { Brush, brushCommands } from "./brush.js";
 import { hatch, strokeBorder } from "./outline.js";
 import { ReadingRoom } from "./reading_room.js";
 import { decodeRuns, encodeRuns } from "./runs.js";
-import { element, widget } from "./slice_canvas.js";
+import { element } from "./element.js";
+import { widget } from "./slice_canvas.js";
 
 const ARTERIES = [
   { name: "LAD", says: "LAD", key: "1", colour: "#e69f00" },
@@ -55,9 +56,6 @@ export class MapReview extends ReadingRoom {
   commands() {
     const inherited = super.commands();
     inherited.find(({ name }) => name === "whole scan").keys = ["w"];
-    const cross = (name, key, dx, dy) => ({
-      name: `brush ${name}`, keys: [`ctrl+${key}`], says: `Move the brush ${name} by 2 mm`, run: () => this.nudge(dx, dy), repeats: true,
-    });
     return [
       { name: "next lesion", keys: ["n"], says: "Fly to the next lesion", run: () => this.toLesion(1), button: "Next lesion" },
       { name: "previous lesion", keys: ["p"], says: "Fly to the previous lesion", run: () => this.toLesion(-1) },
@@ -68,15 +66,13 @@ export class MapReview extends ReadingRoom {
       ...ARTERIES.map((artery) => ({ name: artery.name, keys: [artery.key], says: `The lesion is the ${artery.says}'s`, run: () => this.assign(artery.name), button: artery.name })),
       { name: "erase", keys: ["e"], says: "Draw out noise with the brush", run: () => this.choose("erase"), button: "Erase" },
       { name: "restore", keys: ["u"], says: "Put back with the brush what was drawn out", run: () => this.choose("restore"), button: "Put back" },
-      { name: "smaller", keys: [","], says: "Smaller brush", run: () => this.resizeBrush(0.8) },
-      { name: "larger", keys: ["."], says: "Larger brush", run: () => this.resizeBrush(1.25) },
-      cross("left", "ArrowLeft", -2, 0), cross("right", "ArrowRight", 2, 0), cross("up", "ArrowUp", 0, -2), cross("down", "ArrowDown", 0, 2),
+      ...brushCommands(this),
       { name: "dab", keys: ["Enter"], says: "Use the brush where it is", run: () => this.dabHere() },
       { name: "compare", keys: ["c"], says: "The rescan beside this scan, or this scan alone", run: () => this.compare(), button: "Rescan" },
       { name: "clinical", keys: ["b"], says: "Voxels that clinical scoring counts, on or off", run: () => this.toggleClinical() },
       { name: "view 3d", keys: ["g"], says: "Heart and map in three dimensions", run: () => this.toggle3d(), button: "3-D" },
       { name: "put down", keys: ["Escape"], says: "Put the brush down, close the 3-D view", run: () => (this.stage ? this.close3d() : this.choose(this.tool)) },
-      { name: "done", keys: ["d"], says: "This map is reviewed, or not yet", run: () => this.finish(), button: "Done" },
+      this.doneCommand("reviewed"),
       ...inherited,
     ];
   }
@@ -214,13 +210,6 @@ export class MapReview extends ReadingRoom {
     if (lesion) this.say(`lesion ${this.selected} ${artery}`);
   }
 
-  finish() {
-    const item = this.context.app;
-    const done = this.reading.get("done", null, item);
-    this.give([{ subject: "done", item, value: done ? null : "reviewed" }]);
-    this.say(done ? "not done" : "done");
-  }
-
   // ---- noise
 
   /** What was drawn out, from the labels; of one slice or of all. */
@@ -229,7 +218,7 @@ export class MapReview extends ReadingRoom {
     for (let z = 0; z < this.stack.depth; z++) {
       if (slices && !slices.has(z + z0)) continue;
       decodeRuns(this.reading.get("noise", z + z0, this.told.map), this.wholeSlice);
-      this.eachPixel(z, (here, whole) => (this.noise[here] = this.wholeSlice[whole]));
+      this.stack.eachPixel(z, (here, whole) => (this.noise[here] = this.wholeSlice[whole]));
     }
     this.fillMap();
   }
@@ -241,21 +230,11 @@ export class MapReview extends ReadingRoom {
     for (const i of this.where) array[i] = this.noise[i] || out[this.lesions[i]] ? 0 : this.foundMap[i];
   }
 
-  /** Visit the sent part of a slice: index in the layer, index in the whole slice. */
-  eachPixel(z, visit) {
-    const { first, whole_shape, width, height, area } = this.stack;
-    for (let y = 0; y < height; y++) {
-      let here = z * area + y * width;
-      let whole = (y + first[1]) * whole_shape[2] + first[2];
-      for (let x = 0; x < width; x++) visit(here++, whole++);
-    }
-  }
-
   changesOf(slices) {
     return [...slices].map((slice) => {
       const item = this.told.map;
       decodeRuns(this.reading.get("noise", slice, item), this.wholeSlice);
-      this.eachPixel(slice - this.stack.first[0], (here, whole) => (this.wholeSlice[whole] = this.noise[here]));
+      this.stack.eachPixel(slice - this.stack.first[0], (here, whole) => (this.wholeSlice[whole] = this.noise[here]));
       return { subject: "noise", slice, item, value: encodeRuns(this.wholeSlice) || null };
     });
   }
@@ -263,12 +242,6 @@ export class MapReview extends ReadingRoom {
   choose(tool) {
     this.tool = this.tool === tool ? null : tool;
     this.say({ erase: "eraser", restore: "put back" }[this.tool] ?? "no brush");
-    this.afterChange();
-  }
-
-  resizeBrush(factor) {
-    this.brush.grow(factor);
-    this.say(`brush ${this.brush.diameter_mm} millimetres`);
     this.afterChange();
   }
 
@@ -317,13 +290,6 @@ export class MapReview extends ReadingRoom {
     if (!this.tool && !this.brush.at) return;
     this.brush.at = this.tool && view?.stack === this.stack ? [x, y] : null;
     this.drawSoon();
-  }
-
-  nudge(dx, dy) {
-    const [, sy, sx] = this.stack.spacing_mm;
-    const [x, y] = this.brush.at ?? [this.look.x, this.look.y];
-    this.brush.at = [x + dx / sx, y + dy / sy];
-    this.draw();
   }
 
   dabHere() {
@@ -470,12 +436,7 @@ export class MapReview extends ReadingRoom {
     super.afterChange();
     this.tellLesions();
     this.tellScores();
-    const on = {
-      erase: this.tool === "erase", restore: this.tool === "restore", compare: this.stacks.length > 1,
-      done: Boolean(this.reading?.get("done", null, this.context.app)),
-    };
-    for (const button of this.buttons.querySelectorAll("button"))
-      button.setAttribute("aria-pressed", String(Boolean(on[button.dataset.command])));
+    this.pressed([this.tool, this.stacks.length > 1 ? "compare" : ""]);
   }
 
   tellLesions() {
@@ -560,7 +521,7 @@ export class MapReview extends ReadingRoom {
 
   progressOf() {
     const judged = this.list.filter((lesion) => this.verdictOf(lesion)).length;
-    return `${judged} of ${this.list.length} lesions judged${this.reading.get("done", null, this.context.app) ? ", done" : ""}`;
+    return `${judged} of ${this.list.length} lesions judged${this.done ? ", done" : ""}`;
   }
 }
 

@@ -1,5 +1,6 @@
 // A canvas that records: scans of a queue, labels through the outbox, undo, comments, what is saved.
-import { PRESETS, SliceCanvas, element, widget } from "./slice_canvas.js";
+import { element } from "./element.js";
+import { PRESETS, SliceCanvas, widget } from "./slice_canvas.js";
 import { Outbox } from "./outbox.js";
 import { Reading } from "./reading.js";
 
@@ -100,6 +101,29 @@ export class ReadingRoom extends SliceCanvas {
     });
     this.main.append(form);
     input.focus();
+  }
+
+  /** The command that says of a scan that it is done, in the app's own word. */
+  doneCommand(word) {
+    return {
+      name: "done", keys: ["d"], says: "This scan is done, or not yet", button: "Done",
+      run: () => {
+        const { done } = this;
+        this.give([{ subject: "done", item: this.context.app, value: done ? null : word }]);
+        this.say(done ? "not done" : "done");
+      },
+    };
+  }
+
+  get done() {
+    return Boolean(this.reading?.get("done", null, this.context.app));
+  }
+
+  /** Show by name which commands are on, such as a tool that is taken. */
+  pressed(names) {
+    const on = new Set([...names, this.done ? "done" : ""]);
+    for (const button of this.buttons.querySelectorAll("button"))
+      button.setAttribute("aria-pressed", String(on.has(button.dataset.command)));
   }
 
   // ---- what comes from the kernel

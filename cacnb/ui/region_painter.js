@@ -1,8 +1,9 @@
 // Paint lesion regions (Figure 3B): a 1 cm brush without threshold, one colour an artery.
-import { BRUSH_MM, Brush } from "./brush.js";
+import { BRUSH_MM, Brush, brushCommands, resizeBrush } from "./brush.js";
 import { ReadingRoom } from "./reading_room.js";
 import { decodeRuns, encodeRuns } from "./runs.js";
-import { element, widget } from "./slice_canvas.js";
+import { element } from "./element.js";
+import { widget } from "./slice_canvas.js";
 
 /** Labels as in a study's lesion_regions/; the left main counts as LAD. */
 export const ARTERIES = [
@@ -23,21 +24,16 @@ export class RegionPainter extends ReadingRoom {
   }
 
   commands() {
-    const cross = (name, key, dx, dy) => ({
-      name: `brush ${name}`, keys: [`ctrl+${key}`], says: `Move the brush ${name} by 2 mm`, run: () => this.nudge(dx, dy), repeats: true,
-    });
     return [
       ...ARTERIES.map((artery) => ({ name: artery.name, keys: [artery.key], says: `Brush: ${artery.says}`, run: () => this.choose(artery), button: artery.name })),
       { name: "eraser", keys: ["e"], says: "Eraser", run: () => this.choose(ERASER), button: "Eraser" },
       { name: "copy region", keys: ["r"], says: "Copy the regions of the slice above or below that has any", run: () => this.copyNear(), button: "Copy from next to" },
       { name: "clear", keys: ["Backspace", "Delete"], says: "Clear this slice", run: () => this.clearSlice(), button: "Clear slice" },
-      { name: "smaller", keys: [","], says: "Smaller brush", run: () => this.resizeBrush(0.8) },
-      { name: "larger", keys: ["."], says: "Larger brush", run: () => this.resizeBrush(1.25) },
-      { name: "one centimetre", keys: ["b"], says: "The brush of 1 cm again", run: () => this.resizeBrush(BRUSH_MM / this.brush.diameter_mm) },
-      cross("left", "ArrowLeft", -2, 0), cross("right", "ArrowRight", 2, 0), cross("up", "ArrowUp", 0, -2), cross("down", "ArrowDown", 0, 2),
+      ...brushCommands(this),
+      { name: "one centimetre", keys: ["b"], says: "The brush of 1 cm again", run: () => resizeBrush(this, BRUSH_MM / this.brush.diameter_mm) },
       { name: "dab", keys: ["Enter"], says: "Paint where the brush is", run: () => this.dabHere() },
       { name: "next region", keys: [" "], says: "Next slice with a region", run: () => this.toRegion() },
-      { name: "done", keys: ["d"], says: "This scan is done, or not yet", run: () => this.finish(), button: "Done" },
+      this.doneCommand("painted"),
       ...super.commands(),
     ];
   }
@@ -68,20 +64,10 @@ export class RegionPainter extends ReadingRoom {
         const runs = this.reading.get("region", z + z0, name);
         if (!runs) continue;
         decodeRuns(runs, this.wholeSlice);
-        this.eachPixel(z, (here, whole) => {
+        this.stack.eachPixel(z, (here, whole) => {
           if (this.wholeSlice[whole]) this.regions[here] = label;
         });
       }
-    }
-  }
-
-  /** Visit the sent part of a slice: index in the layer, index in the whole slice. */
-  eachPixel(z, visit) {
-    const { first, whole_shape, width, height, area } = this.stack;
-    for (let y = 0; y < height; y++) {
-      let here = z * area + y * width;
-      let whole = (y + first[1]) * whole_shape[2] + first[2];
-      for (let x = 0; x < width; x++) visit(here++, whole++);
     }
   }
 
@@ -92,7 +78,7 @@ export class RegionPainter extends ReadingRoom {
       for (const { name, label } of ARTERIES) {
         const before = this.reading.get("region", slice, name);
         decodeRuns(before, this.wholeSlice);
-        this.eachPixel(slice - this.stack.first[0], (here, whole) => {
+        this.stack.eachPixel(slice - this.stack.first[0], (here, whole) => {
           this.wholeSlice[whole] = this.regions[here] === label ? 1 : 0;
         });
         wanted.push({ subject: "region", slice, item: name, value: encodeRuns(this.wholeSlice) || null });
@@ -105,12 +91,6 @@ export class RegionPainter extends ReadingRoom {
   choose(tool) {
     this.tool = tool;
     this.say(tool.name);
-    this.afterChange();
-  }
-
-  resizeBrush(factor) {
-    this.brush.grow(factor);
-    this.say(`brush ${this.brush.diameter_mm} millimetres`);
     this.afterChange();
   }
 
@@ -148,13 +128,6 @@ export class RegionPainter extends ReadingRoom {
     this.drawSoon();
   }
 
-  nudge(dx, dy) {
-    const [, sy, sx] = this.stack.spacing_mm;
-    const [x, y] = this.brush.at ?? [this.look.x, this.look.y];
-    this.brush.at = [x + dx / sx, y + dy / sy];
-    this.draw();
-  }
-
   dabHere() {
     const [x, y] = this.brush.at ?? [this.look.x, this.look.y];
     this.pressOn(this.views[0], x, y);
@@ -174,13 +147,6 @@ export class RegionPainter extends ReadingRoom {
     if (from === undefined) return this.say("no region on the slice above or below");
     this.regions.copyWithin(here * area, from * area, (from + 1) * area);
     return this.give(this.changesOf([this.currentSlice]));
-  }
-
-  finish() {
-    const item = this.context.app;
-    const done = this.reading.get("done", null, item);
-    this.give([{ subject: "done", item, value: done ? null : "painted" }]);
-    this.say(done ? "not done" : "done");
   }
 
   toRegion() {
@@ -205,8 +171,7 @@ export class RegionPainter extends ReadingRoom {
       element("div", "", `${this.tool === ERASER ? "▶" : " "} eraser`),
       element("p", "", `Brush ${this.brush.diameter_mm} mm wide`),
     );
-    for (const button of this.buttons.children)
-      button.setAttribute("aria-pressed", String(button.dataset.command === this.tool.name || (button.dataset.command === "done" && Boolean(this.reading?.get("done", null, this.context.app)))));
+    this.pressed([this.tool.name]);
     super.afterChange();
   }
 
@@ -217,7 +182,7 @@ export class RegionPainter extends ReadingRoom {
   }
 
   progressOf() {
-    return this.reading.get("done", null, this.context.app) ? "done" : "not done";
+    return this.done ? "done" : "not done";
   }
 }
 

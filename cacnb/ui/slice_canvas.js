@@ -1,24 +1,12 @@
 // The workstation around the panes: scroll, window, zoom, pan, keys, help; it records nothing.
+import { element } from "./element.js";
+import { KeyMap } from "./keys.js";
+import { pointerOn } from "./pointer.js";
 import { Look, SliceView, Stack } from "./slice_view.js";
 
 /** Window presets as [lower, upper] in HU; the first is what the networks see (section 2). */
 export const PRESETS = {
   network: [-50, 950], "soft tissue": [-160, 240], bone: [-500, 1300], lung: [-1350, 150],
-};
-
-/** A keyboard event as one word, such as "ctrl+z" or "?"; shift only where it changes no letter. */
-export function keyOf(event) {
-  const name = event.key.length === 1 ? event.key.toLowerCase() : event.key;
-  const shifted = event.shiftKey && (event.key.length > 1 || /[a-z]/i.test(event.key));
-  return [event.ctrlKey || event.metaKey ? "ctrl" : "", event.altKey ? "alt" : "", shifted ? "shift" : "", name]
-    .filter(Boolean).join("+");
-}
-
-export const element = (tag, classes = "", text = "") => {
-  const made = document.createElement(tag);
-  if (classes) made.className = classes;
-  if (text) made.textContent = text;
-  return made;
 };
 
 export class SliceCanvas {
@@ -29,8 +17,7 @@ export class SliceCanvas {
     this.linked = true;
     this.build(el);
     this.commandList = this.commands();
-    this.ownKeys = this.readOwnKeys();
-    this.bindKeys();
+    this.keys = new KeyMap(this.root, this.commandList);
     this.buildButtons();
     this.hears = (message, buffers) => this.hear(message, buffers);
     model.on("msg:custom", this.hears);
@@ -39,7 +26,7 @@ export class SliceCanvas {
     // A page that is nothing but this app takes keys wherever the focus is.
     this.pageKeys = (event) => {
       if (this.root.contains(document.activeElement)) return;
-      if (document.activeElement === document.body) this.press(event);
+      if (document.activeElement === document.body) this.keys.press(event);
     };
     document.addEventListener("keydown", this.pageKeys);
   }
@@ -81,7 +68,7 @@ export class SliceCanvas {
     this.notice = element("span", "cacnb-notice", this.model.get("notice") || "");
     this.head.append(this.title, this.notice);
     el.replaceChildren(this.root);
-    this.root.addEventListener("keydown", (event) => this.press(event));
+    this.root.addEventListener("keydown", (event) => this.keys.press(event));
     this.strip.addEventListener("pointerdown", (event) => this.jump(event));
     this.strip.addEventListener("pointermove", (event) => event.buttons && this.jump(event));
     this.root.focus({ preventScroll: true });
@@ -113,7 +100,7 @@ export class SliceCanvas {
       { name: "pan down", keys: ["alt+ArrowDown"], says: "Pan down", run: () => this.pan(0, 24), repeats: true },
       { name: "reset view", keys: ["0"], says: "Whole slice", run: () => this.resetView() },
       { name: "overlay", keys: ["o"], says: "Overlay on or off", run: () => this.toggleOverlay() },
-      { name: "help", keys: ["?", "h"], says: "Keys", run: () => this.help(), button: "Keys ?" },
+      { name: "help", keys: ["?", "h"], says: "Keys", run: () => this.keys.help(), button: "Keys ?" },
     ];
   }
 
@@ -121,7 +108,7 @@ export class SliceCanvas {
     for (const command of this.commandList.filter((c) => c.button)) {
       const button = element("button", "cacnb-button", command.button);
       button.type = "button";
-      button.title = `${command.says} (${this.keysOf(command).join(", ")})`;
+      button.title = `${command.says} (${this.keys.of(command).join(", ")})`;
       button.dataset.command = command.name;
       button.addEventListener("click", () => {
         command.run();
@@ -129,101 +116,6 @@ export class SliceCanvas {
       });
       this.buttons.append(button);
     }
-  }
-
-  // ---- keys
-
-  readOwnKeys() {
-    try {
-      return JSON.parse(localStorage.getItem("cacnb-keys") ?? "{}");
-    } catch {
-      return {};
-    }
-  }
-
-  keysOf(command) {
-    return this.ownKeys[command.name] ?? command.keys;
-  }
-
-  bindKeys() {
-    this.byKey = new Map();
-    for (const command of this.commandList)
-      for (const key of this.keysOf(command)) this.byKey.set(key, command);
-  }
-
-  press(event) {
-    if (["INPUT", "TEXTAREA", "SELECT"].includes(event.target.tagName)) return;
-    if (event.target.tagName === "BUTTON" && ["Enter", " "].includes(event.key)) return;
-    const command = this.byKey.get(keyOf(event));
-    if (!command) return;
-    event.preventDefault();
-    event.stopPropagation();
-    if (event.repeat && !command.repeats) return;
-    command.run();
-  }
-
-  /** The list of keys; a click on a key waits for another one, kept in this browser. */
-  help() {
-    if (this.dialog) return this.closeHelp();
-    this.dialog = element("dialog", "cacnb-help");
-    this.dialog.setAttribute("aria-label", "Keys");
-    this.dialog.append(element("h2", "", "Keys"));
-    this.dialog.append(element("p", "", "Drag: window and level. Wheel: slices. Ctrl and wheel: zoom. Shift and drag: pan. Click a key to choose your own; Escape closes."));
-    const table = element("table");
-    for (const command of this.commandList) {
-      const row = element("tr");
-      const says = element("td", "", command.says);
-      const key = element("td");
-      const button = element("button", "cacnb-key", this.keysOf(command).join("  "));
-      button.type = "button";
-      button.addEventListener("click", () => this.rebind(command, button));
-      key.append(button);
-      row.append(key, says);
-      table.append(row);
-    }
-    const back = element("button", "cacnb-button", "Keys as they came");
-    back.type = "button";
-    back.addEventListener("click", () => this.keepKeys({}));
-    this.dialog.append(table, back);
-    this.root.append(this.dialog);
-    this.dialog.addEventListener("close", () => this.closeHelp());
-    this.dialog.addEventListener("keydown", (event) => event.stopPropagation());
-    this.dialog.showModal();
-    return undefined;
-  }
-
-  closeHelp() {
-    this.dialog?.remove();
-    this.dialog = null;
-    this.root.focus({ preventScroll: true });
-  }
-
-  rebind(command, button) {
-    button.textContent = "press a key";
-    button.addEventListener("keydown", (event) => {
-      event.preventDefault();
-      event.stopPropagation();
-      if (["Shift", "Control", "Alt", "Meta"].includes(event.key)) return;
-      if (event.key === "Escape") return this.keepKeys(this.ownKeys);
-      const taken = this.byKey.get(keyOf(event));
-      const own = { ...this.ownKeys, [command.name]: [keyOf(event)] };
-      if (taken && taken !== command)
-        own[taken.name] = this.keysOf(taken).filter((key) => key !== keyOf(event));
-      return this.keepKeys(own);
-    });
-  }
-
-  keepKeys(own) {
-    this.ownKeys = own;
-    try {
-      localStorage.setItem("cacnb-keys", JSON.stringify(own));
-    } catch {
-      // A browser that keeps nothing still has the keys until the page closes.
-    }
-    this.bindKeys();
-    this.dialog?.close();
-    this.closeHelp();
-    this.help();
   }
 
   // ---- what is shown
@@ -252,7 +144,7 @@ export class SliceCanvas {
       box.append(view.canvas);
       view.box = box;
       this.panes.append(box);
-      this.listen(view);
+      pointerOn(this, view);
       view.marks.push((context) => this.drawScaleBar(context, view));
     }
     this.fit();
@@ -360,67 +252,6 @@ export class SliceCanvas {
   }
 
   // ---- pointer
-
-  listen(view) {
-    const { canvas } = view;
-    const pointOf = (event) => {
-      const box = canvas.getBoundingClientRect();
-      return [event.clientX - box.left, event.clientY - box.top];
-    };
-    canvas.addEventListener("contextmenu", (event) => event.preventDefault());
-    canvas.addEventListener("wheel", (event) => {
-      event.preventDefault();
-      if (event.ctrlKey || event.metaKey) {
-        this.zoom(event.deltaY < 0 ? 1.15 : 1 / 1.15, view, pointOf(event));
-        return;
-      }
-      this.wheel = (this.wheel ?? 0) + (event.deltaMode === 1 ? event.deltaY * 40 : event.deltaY);
-      const steps = Math.trunc(this.wheel / 40);
-      if (!steps) return;
-      this.wheel -= steps * 40;
-      this.setSlice(view.look.slice - steps, { soon: true, look: view.look });
-    }, { passive: false });
-    canvas.addEventListener("pointerdown", (event) => {
-      this.root.focus({ preventScroll: true });
-      canvas.setPointerCapture(event.pointerId);
-      const [x, y] = pointOf(event);
-      const tool = this.toolFor(event, view);
-      this.drag = { tool, view, x, y };
-      if (tool === "own") this.pressOn(view, ...view.voxelAt(x, y), event);
-    });
-    canvas.addEventListener("pointermove", (event) => {
-      const [x, y] = pointOf(event);
-      this.hover = { view, x, y };
-      if (!this.drag || this.drag.view !== view) {
-        this.hoverOn(view, ...view.voxelAt(x, y));
-        this.tellStatus();
-        return;
-      }
-      const [dx, dy] = [x - this.drag.x, y - this.drag.y];
-      if (this.drag.tool === "own") this.dragOn(view, ...view.voxelAt(x, y), event);
-      else if (this.drag.tool === "pan") this.pan(-dx, -dy, view);
-      else {
-        const width = Math.max(10, view.look.upper - view.look.lower + dx * 3);
-        const level = (view.look.upper + view.look.lower) / 2 + dy * 2;
-        for (const look of this.looks)
-          [look.lower, look.upper] = [Math.round(level - width / 2), Math.round(level + width / 2)];
-        this.drawSoon();
-      }
-      if (this.drag) [this.drag.x, this.drag.y] = [x, y];
-    });
-    const release = (event) => {
-      const drag = this.drag;
-      this.drag = null;
-      if (drag?.tool === "own") this.releaseOn(view, event);
-    };
-    canvas.addEventListener("pointerup", release);
-    canvas.addEventListener("pointercancel", release);
-    canvas.addEventListener("pointerleave", () => {
-      this.hover = null;
-      this.hoverOn(null);
-      this.tellStatus();
-    });
-  }
 
   /** What a drag does: "window", "pan", or "own" where the app draws or picks. */
   toolFor(event) {

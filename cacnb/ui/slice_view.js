@@ -40,6 +40,15 @@ export class Stack {
       this.layers[name] = { opacity: 0.55, on: true, full: 400, ...layer, array: arrays[layer.array] };
   }
 
+  /** Visit the sent part of a slice: index in a layer, index in the whole slice. */
+  eachPixel(z, visit) {
+    for (let y = 0; y < this.height; y++) {
+      let here = z * this.area + y * this.width;
+      let whole = (y + this.first[1]) * this.whole_shape[2] + this.first[2];
+      for (let x = 0; x < this.width; x++) visit(here++, whole++);
+    }
+  }
+
   hu(image, z, y, x) {
     return this.images[image][z * this.area + y * this.width + x];
   }

@@ -74,8 +74,8 @@ class Room:
 def serve(reading_study, labels, tmp_path):
     rooms = []
 
-    def start(app: str, *more: str) -> Room:
-        rooms.append(Room(reading_study, labels, app, tmp_path, *more))
+    def start(app: str, *more: str, study: Path = reading_study) -> Room:
+        rooms.append(Room(study, labels, app, tmp_path, *more))
         return rooms[-1]
 
     yield start
@@ -311,3 +311,28 @@ def test_a_click_gives_a_lesion_to_an_artery_and_the_scores_follow(
     assert "Convention literature" in page.locator(".cacnb-scores").inner_text()
     page.keyboard.press("z")
     page.wait_for_selector("[data-agatston='0']")
+
+
+def test_a_lesion_is_rejected_and_the_score_follows_through_kernel_and_store(
+    serve, reader_page, scored_study, labels
+) -> None:
+    room = serve("review", study=scored_study)
+    page = reader_page(room, "Reader 1")
+    before = float(page.locator(".cacnb").get_attribute("data-agatston"))
+    assert before > 0
+    page.keyboard.press("n")
+    page.keyboard.press("r")
+    page.wait_for_selector(f".cacnb:not([data-agatston='{before:g}'])")
+    after = float(page.locator(".cacnb").get_attribute("data-agatston"))
+    assert 0 < after < before
+    wait_saved(page)
+    with LabelStore.open(labels) as store:
+        verdict = store.current(subject="verdict").iloc[0]
+    assert verdict["value"] == "reject"
+    found = json.loads((scored_study / "scores" / f"{verdict['scan']}.json").read_text())
+    kept = [lesion["agatston_adjusted"] for lesion in found["lesions"]]
+    assert any(after == pytest.approx(one) for one in kept)
+    page.keyboard.press("c")
+    page.locator("h3", has_text="Scan and rescan").wait_for(timeout=60_000)
+    page.keyboard.press("z")
+    page.wait_for_selector(f".cacnb[data-agatston='{before:g}']")

@@ -138,3 +138,14 @@ def test_every_button_can_be_reached_and_read_without_a_mouse(canvas, faint_text
     assert faint_text(canvas.page) == []
     canvas.press("Tab")
     assert canvas.get("document.activeElement.tagName") == "BUTTON"
+
+
+@pytest.mark.parametrize(
+    "name", ["slice_canvas", "labeller", "region_painter", "lesion_picker", "map_review"]
+)
+def test_no_key_of_an_app_stands_for_two_things(widget_page, name) -> None:
+    app = widget_page(name)
+    keys = app.get("widget.commandList.flatMap(command => command.keys)")
+    assert sorted(keys) == sorted(set(keys))
+    names = app.get("widget.commandList.map(command => command.name)")
+    assert sorted(names) == sorted(set(names))

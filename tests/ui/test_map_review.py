@@ -1,24 +1,14 @@
 import json
 import subprocess
 import sys
-from dataclasses import replace
-from pathlib import Path
 
 import numpy as np
 import pandas as pd
 import pytest
 
-from cacnb.ct.grids import resample
-from cacnb.ct.volume import Volume
-from cacnb.ct.writing import write_image
 from cacnb.errors import InputError
 from cacnb.labels.queue import Task
 from cacnb.labels.runs import encode_runs
-from cacnb.results import write_results
-from cacnb.scoring.clinical import score_clinically
-from cacnb.scoring.conventions import convention
-from cacnb.scoring.proposed import score_map
-from cacnb.scoring.scored_scan import ScoredScan
 from cacnb.ui.map_review import MapReview
 from cacnb.ui.rescan import repeat_without, rescan_of
 
@@ -27,51 +17,11 @@ LESIONS = (((6, 10, 10), 80, "LAD"), ((14, 20, 24), 40, "RCA"))
 SIDE = 3
 
 
-def score(study: Path, name: str, factor: float = 1.0) -> None:
-    """Write a scan of 40 HU with two bright cubes, its heart, and its scores."""
-    array = np.full((12, 40, 40), 40, np.float32)
-    scan = Volume(array, (3.0, 1.0, 1.0))
-    image = resample(scan, (1.5, 1.0, 1.0))
-    map_hu = np.zeros(image.shape, np.float32)
-    for (z, y, x), hu, _ in LESIONS:
-        map_hu[z : z + SIDE, y : y + SIDE, x : x + SIDE] = hu * factor
-    array[3:5, 10:13, 10:13] = 150
-    cac_map = image.with_array(map_hu)
-    z, y, x = np.ogrid[:24, :40, :40]
-    heart = image.with_array((abs(z - 12) < 8) & ((y - 18) ** 2 + (x - 18) ** 2 < 15**2))
-    path = study / "scans" / f"{name}.nii.gz"
-    write_image(scan, path)
-    names = iter(artery for _, _, artery in LESIONS)
-    proposed = score_map(cac_map, image, artery_of=lambda _: next(names))
-    everywhere = scan.with_array(np.ones(scan.shape, bool))
-    clinical = score_clinically(scan, everywhere, convention("literature"))
-    result = ScoredScan(
-        path, None, (), {}, {"name": "of this test"}, name=name, image=image, heart=heart,
-        probability_of_cac=np.full(24, 0.9, np.float32), cac_map=cac_map, proposed=proposed,
-        clinical=replace(clinical, lesions=clinical.lesions.assign(artery="LAD")),
-    )  # fmt: skip
-    write_results(result, study / "scores")
-
-
-@pytest.fixture(scope="module")
-def scored(tmp_path_factory) -> Path:
-    """Three scans: a pair, both scored, and one that is not."""
-    study = tmp_path_factory.mktemp("study")
-    (study / "scans").mkdir()
-    score(study, "one")
-    score(study, "two", factor=2.0)
-    rows = [(name, "p", "p", f"scans/{name}.nii.gz") for name in ("one", "two")]
-    rows.append(("three", "q", "q", "scans/three.nii.gz"))
-    cohort = pd.DataFrame(rows, columns=["scan", "patient", "pair", "path"])
-    cohort.to_csv(study / "cohort.csv", index=False)
-    return study
-
-
 @pytest.fixture
-def review(scored, tmp_path, monkeypatch):
+def review(scored_study, tmp_path, monkeypatch):
     """A reader before the scan `one`; what the kernel says is in `said`."""
     monkeypatch.setenv("CACNB_LABELS", str(tmp_path / "labels.sqlite"))
-    app = MapReview(scored, "reader 1")
+    app = MapReview(scored_study, "reader 1")
     app.said = []
     monkeypatch.setattr(app, "send", lambda content, buffers=None: app.said.append(content))
     app.hear({"type": "open", "position": app.session.queue.index(Task("one"))}, [])
@@ -113,15 +63,15 @@ def test_the_queue_holds_the_scored_scans_and_the_page_says_which_are_not(review
     assert "1 of 3 scans are not scored" in shown(review)["told"]["notes"][0]
 
 
-def test_a_study_without_scores_is_refused(scored, tmp_path) -> None:
-    pd.read_csv(scored / "cohort.csv").to_csv(tmp_path / "cohort.csv", index=False)
+def test_a_study_without_scores_is_refused(scored_study, tmp_path) -> None:
+    pd.read_csv(scored_study / "cohort.csv").to_csv(tmp_path / "cohort.csv", index=False)
     with pytest.raises(InputError) as refused:
         MapReview(tmp_path, "reader 1")
     assert refused.value.code == "not_scored"
 
 
-def test_scores_found_are_those_of_the_results(review, scored) -> None:
-    result = json.loads((scored / "scores" / "one.json").read_text())
+def test_scores_found_are_those_of_the_results(review, scored_study) -> None:
+    result = json.loads((scored_study / "scores" / "one.json").read_text())
     told = shown(review)["told"]
     assert told["found"]["agatston"] == result["proposed"]["agatston_adjusted"]
     assert told["found"]["pseudo_mass_hu_mm3"] == result["proposed"]["pseudo_mass_hu_mm3"]
