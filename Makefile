@@ -9,7 +9,7 @@ export PIP_DISABLE_PIP_VERSION_CHECK := 1
 export PIP_ROOT_USER_ACTION := ignore
 
 .DEFAULT_GOAL := help
-.PHONY: help demo evidence test test-fast check bench demo-weights slurm chromium clean
+.PHONY: help demo lab apps evidence test test-fast check bench demo-weights slurm tools clean
 
 help: ## list the targets
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/\1|\2/p' $(MAKEFILE_LIST) \
@@ -17,6 +17,17 @@ help: ## list the targets
 
 demo: .venv/runtime ## score the embedded demo study and write out/demo/report.html
 	$(BIN)/cacnb demo --out out/demo
+
+lab: .venv/runtime ## open JupyterLab
+	$(BIN)/jupyter lab
+
+out/demo/study/scores:
+	$(MAKE) demo
+
+APP ?= label
+STUDY ?= out/demo/study
+apps: .venv/runtime $(if $(filter out/demo/study,$(STUDY)),out/demo/study/scores) ## open an app: make apps APP=review STUDY=out/demo/study
+	$(BIN)/cacnb serve $(APP) --study $(STUDY)
 
 # People that no training, no threshold and no knob saw. The ablation needs the whole field of view
 # through every network: it is shown on smaller scans of other people.
@@ -28,7 +39,7 @@ evidence: .venv/runtime ## every table and figure of the paper on 100 simulated 
 	$(BIN)/cacnb run --study out/evidence/ablation_study
 	$(BIN)/cacnb evaluate --study out/evidence/ablation_study --ablation --out out/evidence/ablation
 
-test: .venv/dev chromium check ## check everything and run every test
+test: .venv/dev tools check ## check everything and run every test
 	$(BIN)/python -m pytest -q -rs
 
 test-fast: .venv/dev ## run the tests that take seconds and need no browser
@@ -54,14 +65,17 @@ slurm: .venv/dev ## install SLURM (as root) and score a study on a single-node c
 	apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -y -qq slurm-wlm munge > /dev/null
 	CACNB_SLURM=1 $(BIN)/python -m pytest -q -rs tests/test_running_on_slurm.py
 
-chromium:
-	@if [ -x $(CHROMIUM) ]; then exit 0; fi; \
-	if [ "$$(id -u)" = 0 ] && command -v apt-get > /dev/null; then \
-	  echo "Installing Chromium for the browser tests"; \
+# What tests drive beside Python: a browser, a database server, a trace of system calls.
+tools:
+	@wanted=""; \
+	[ -x $(CHROMIUM) ] || wanted="$$wanted chromium fonts-liberation"; \
+	ls /usr/lib/postgresql/*/bin/initdb > /dev/null 2>&1 || wanted="$$wanted postgresql"; \
+	command -v strace > /dev/null || wanted="$$wanted strace"; \
+	if [ -n "$$wanted" ] && [ "$$(id -u)" = 0 ] && command -v apt-get > /dev/null; then \
+	  echo "Installing for the tests:$$wanted"; \
 	  apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -y -qq \
-	    --no-install-recommends chromium fonts-liberation > /dev/null || true; \
-	fi; \
-	[ -x $(CHROMIUM) ] || echo "No Chromium at $(CHROMIUM): browser tests will be skipped"
+	    --no-install-recommends $$wanted > /dev/null || true; \
+	elif [ -n "$$wanted" ]; then echo "Not here, so their tests will be skipped:$$wanted"; fi
 
 $(BIN)/python:
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { \

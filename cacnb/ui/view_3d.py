@@ -162,7 +162,13 @@ def _itk(shown: Scene) -> Any:
             "or take backend='niivue'"
         ) from error
     calcium = None if shown.cac_map is None else (shown.cac_map.array > 0).astype(np.uint8)
-    return view(image=shown.image.array, label_image=calcium)
+    try:
+        return view(image=shown.image.array, label_image=calcium)
+    except AttributeError as error:  # what itkwidgets 1.0a55 raises where its server never started
+        raise UsageError(
+            "itkwidgets found no JupyterLab to show its viewer in: open the notebook there, "
+            "or take backend='niivue'"
+        ) from error
 
 
 def _voxels(step_mm: float) -> int:

@@ -41,3 +41,16 @@ def test_a_widgets_script_is_one_module_without_imports(name: str) -> None:
     assert "\nimport " not in text
     assert "http://" not in text
     assert "https://" not in text
+
+
+def test_no_script_reads_text_as_html() -> None:
+    from pathlib import Path
+
+    import cacnb.ui
+
+    scripts = sorted(Path(cacnb.ui.__file__).parent.glob("*.js"))
+    assert len(scripts) > 10
+    for script in scripts:
+        text = script.read_text(encoding="utf-8")
+        for way in ("innerHTML", "outerHTML", "insertAdjacentHTML", "document.write", "eval("):
+            assert way not in text, f"{script.name} uses {way}"
