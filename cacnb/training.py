@@ -16,6 +16,7 @@ from cacnb.ct.grids import SLICE_GRID_MM, crop_heart, resample, resample_onto
 from cacnb.ct.heart import centre_of_mass_mm
 from cacnb.ct.reading import read_image, read_mask, read_scan
 from cacnb.ct.volume import Volume
+from cacnb.decomposition_view import DecompositionView
 from cacnb.errors import InputError, UsageError
 from cacnb.files import save_array, write_atomically
 from cacnb.labels.agreed import labels_sha256, slice_labels
@@ -33,6 +34,7 @@ from cacnb.learning.recipes import (
 )
 from cacnb.learning.slice_classifier import SliceLearner
 from cacnb.study.cohort import read_cohort
+from cacnb.training_watch import TrainingWatch, View, WatchPlan
 
 #: HU that slices are kept with: a 12-bit scanner's. The network's window is applied when they are
 #: drawn, after known calcium has been taken out and put back.
@@ -81,10 +83,20 @@ def is_validation(scans: list[TrainingScan]) -> NDArray[np.bool_]:
     return np.array([scan.patient in kept for scan in scans])
 
 
-def train_stage(stage: str, recipe: Recipe, studies: list[Path], run: Run) -> Iterator[Step]:
-    """Prepare the studies once, then train one network, yielding every step."""
+def train_stage(
+    stage: str,
+    recipe: Recipe,
+    studies: list[Path],
+    run: Run,
+    watched: WatchPlan | None = None,
+) -> Iterator[Step]:
+    """Prepare the studies once, then train one network, yielding every step.
+
+    `watched` says how often the run is looked at from outside; None for never.
+    """
     learner: Learner
     sampler: Sampler
+    view: View | None = None
     if isinstance(recipe, HeartRecipe):
         learner, sampler = HeartLearner(recipe), heart_sampler(recipe, studies)
     elif isinstance(recipe, SliceRecipe):
@@ -94,16 +106,31 @@ def train_stage(stage: str, recipe: Recipe, studies: list[Path], run: Run) -> It
         )
     elif isinstance(recipe, DecompositionRecipe):
         learner = CalciumCycleGan(recipe)
-        sampler = slice_sampler(
-            studies, recipe.store_px, recipe.batch, recipe.seed,
+        store, kept = slice_store(studies, recipe.store_px)
+        sampler = SliceSampler(
+            store, store.subset(~kept), recipe.batch, recipe.seed,
             by_position=True, context=recipe.context,
         )  # fmt: skip
+        if watched is not None:
+            view = DecompositionView(learner, store, kept, scan_pairs(studies))
     elif isinstance(recipe, ClinicalRecipe):
         learner = ClinicalLearner(recipe)
         sampler = clinical_sampler(recipe, [(study, _learned_from(study)) for study in studies])
     else:
         raise UsageError(f"no stage {stage!r} to train")
-    return train(learner, sampler, run)
+    watch = TrainingWatch(view, watched) if watched is not None else None
+    return train(learner, sampler, run, watch)
+
+
+def scan_pairs(studies: list[Path]) -> NDArray[np.int64]:
+    """(scans,) a number for each pair of scan and rescan, in the order of `slice_store`'s scans."""
+    pairs: list[tuple[int, str]] = []
+    for i, study in enumerate(studies):
+        cohort = read_cohort(study).set_index("scan")
+        pair_of = cohort["pair" if "pair" in cohort else "patient"]
+        pairs += [(i, str(pair_of[scan.name])) for scan in training_scans(study)]
+    number = {pair: at for at, pair in enumerate(dict.fromkeys(pairs))}
+    return np.array([number[pair] for pair in pairs])
 
 
 def _learned_from(study: Path) -> list[TrainingScan]:
@@ -151,13 +178,12 @@ def slice_sampler(
     batch: int,
     seed: int,
     *,
-    by_position: bool = False,
     context: tuple[int, ...] = (),
 ) -> SliceSampler:
-    """Balanced batches of the training scans' heart slices."""
+    """Balanced batches of the training scans' heart slices, from anywhere in the heart."""
     store, validation = slice_store(studies, size)
     indices = store.subset(~validation)
-    return SliceSampler(store, indices, batch, seed, by_position=by_position, context=context)
+    return SliceSampler(store, indices, batch, seed, by_position=False, context=context)
 
 
 def slice_store(studies: list[Path], size: int) -> tuple[SliceStore, NDArray[np.bool_]]:

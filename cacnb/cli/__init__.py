@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from cacnb import RESEARCH_ONLY, __version__
-from cacnb.cli import change, labels, running, scans, serving, statistics, studies
+from cacnb.cli import change, labels, running, scans, serving, statistics, studies, weights
 from cacnb.cli.terminal import messages
 from cacnb.errors import CacnbError
 
@@ -30,6 +30,9 @@ COMMANDS = (
 for command in COMMANDS:
     app.command()(command)
 app.add_typer(labels.study, name="study", help="What belongs to a study folder: its labels.")
+app.add_typer(
+    weights.weights, name="weights", help="Trained networks: what is there, and making them."
+)
 
 
 @app.callback()

@@ -18,10 +18,18 @@ APPS_PACKAGES = ("voila", "anywidget", "ipykernel")
 
 def serve(
     app: Annotated[
-        Literal["label", "paint", "clinical", "review"],
-        typer.Argument(help="Label slices, paint regions, score clinically or review maps."),
+        Literal["label", "paint", "clinical", "review", "monitor"],
+        typer.Argument(
+            help="Label slices, paint regions, score clinically, review maps, or monitor trainings."
+        ),
     ],
-    study: Annotated[Path, typer.Option("--study", help="Study folder with cohort.csv.")],
+    study: Annotated[
+        Path | None, typer.Option("--study", help="Study folder with cohort.csv.")
+    ] = None,
+    run: Annotated[
+        list[Path] | None,
+        typer.Option("--run", help="Folder of a training, for the monitor; may be repeated."),
+    ] = None,
     port: Annotated[int, typer.Option("--port", help="Port to listen on.")] = 8866,
     host: Annotated[
         str, typer.Option("--host", help="Address to listen on; 0.0.0.0 is every one.")
@@ -58,9 +66,10 @@ def serve(
         typer.Option("--role", help="What the readers are asked for."),
     ] = "first",
 ) -> None:  # fmt: skip
-    """Serve one app to the readers of a study, until Ctrl-C.
+    """Serve one app to the readers of a study, or the monitor of trainings, until Ctrl-C.
 
     Example: cacnb serve label --study out/pairs
+    Example: cacnb serve monitor --run runs/decomposition
     """
     if no_token and proxy_header is None:
         raise UsageError("--no-token lets everybody in: give --proxy-header, or leave it out")
@@ -69,24 +78,31 @@ def serve(
 
     made = new_token() if token is None and proxy_header is None else None
     room = Room(
-        app=app, study=study, host=host, port=port, token=made or token,
+        app=app, study=study, runs=tuple(run or ()), host=host, port=port, token=made or token,
         proxy_header=proxy_header, base_url=base_url, pool=pool, reader=reader,
         seed=seed, repeats=repeats, assistant=assistant, role=role,
     )  # fmt: skip
-    labels = _labels(study)
+    shown = (
+        f"study {study} · labels {_labels(study)}"
+        if study
+        else f"run {', '.join(map(str, room.runs))}"
+    )
 
     from cacnb.serving.server import serve as serve_room
 
     def say() -> None:
         address = room.address() + (f"?token={made}" if made else "")
         messages.print(
-            f"cacnb {app}: open {address} · study {study} · labels {labels} · "
+            f"cacnb {app}: open {address} · {shown} · "
             f"{RESEARCH_ONLY} Ctrl-C stops.",
             markup=False, soft_wrap=True,
         )  # fmt: skip
 
     serve_room(room, say)
-    messages.print("cacnb: stopped; every label that a page showed as saved is in the store")
+    messages.print(
+        "cacnb: stopped; every label that a page showed as saved is in the store" if study
+        else "cacnb: stopped; no training was touched"
+    )  # fmt: skip
 
 
 def _labels(study: Path) -> str:

@@ -107,8 +107,13 @@ def train(
     ] = None,
     seed: Annotated[int | None, typer.Option("--seed", help="Another seed.")] = None,
     resume: Annotated[bool, typer.Option("--resume", help="Go on from the checkpoint.")] = False,
+    validate_every: Annotated[
+        int, typer.Option("--validate-every", help="Iterations to a validation; 0 for none.")
+    ] = 500,
 ) -> None:
     """Train one network on a study; every loss is appended to steps.jsonl in the run's folder.
+
+    `cacnb serve monitor --run OUT` shows it as it grows. What goes wrong is said when it is seen.
 
     Example: cacnb train slices --study out/cohort --recipe demo --out runs/slices
     """
@@ -117,7 +122,10 @@ def train(
     from cacnb.learning.loop import Run
     from cacnb.learning.recipes import recipe as find_recipe
     from cacnb.training import train_stage
+    from cacnb.training_watch import WatchPlan
 
+    if validate_every < 0:
+        raise UsageError(f"--validate-every is {validate_every}: give a number of iterations, or 0")
     plan = find_recipe(stage, recipe)
     if iterations is not None:
         if iterations < 1:
@@ -127,7 +135,10 @@ def train(
         plan = replace(plan, seed=seed)
     last: Step | None = None
     with progress(f"training {stage}") as tell:
-        for step in train_stage(stage, plan, study, Run(out, resume)):
+        watched = WatchPlan(validate_every=validate_every, picture_every=validate_every)
+        for step in train_stage(stage, plan, study, Run(out, resume), watched):
+            for failure in step.failures:
+                messages.print(f"cacnb: {failure}", style="bold", markup=False)
             losses = "  ".join(f"{k} {v:.4f}" for k, v in step.losses.items())
             tell(step.iteration, step.of, losses)
             last = step

@@ -65,7 +65,7 @@ class LabelEvent:
     subject
         slice, region, lesion, noise, verdict, flag, comment or done.
     slice
-        z index on the scan's own grid, in `review` on the map's; None where the whole scan is meant.
+        z index on the scan's own grid (in `review` the map's); None where all of it is meant.
     item
         What within it: the artery of a region, the key of a lesion; else empty.
     value

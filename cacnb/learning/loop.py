@@ -9,7 +9,7 @@ import json
 import time
 from abc import ABC, abstractmethod
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Protocol
 
@@ -20,11 +20,14 @@ from safetensors.torch import load_file, save
 from torch import Tensor, nn
 
 from cacnb.errors import InputError
-from cacnb.files import write_atomically
+from cacnb.files import or_cannot_write, write_atomically
 from cacnb.learning.recipes import Recipe
 
 #: Name of the checkpoint in a run's folder; there is one, always whole.
 CHECKPOINT = "last.safetensors"
+
+#: Seconds after which a logged step is on disk at the latest, for whoever watches.
+FLUSH_AFTER_S = 1.0
 
 
 class Sampler(Protocol):
@@ -59,12 +62,30 @@ class Learner(ABC):
 
 @dataclass(frozen=True)
 class Step:
-    """One iteration: its number from 1, how many there will be, its losses, seconds since start."""
+    """One iteration: its number from 1, how many there will be, its losses, seconds of training.
+
+    `seconds` and `samples` go on where a resumed run's log stood. `failures` says what was found to
+    go wrong at this step, a sentence each.
+    """
 
     iteration: int
     of: int
     losses: dict[str, float]
     seconds: float
+    samples: int = 0
+    failures: tuple[str, ...] = ()
+
+
+class Watch(Protocol):
+    """What looks at a training from outside: it changes no network and draws no random number."""
+
+    def begin(self, folder: Path, reached: int) -> None:
+        """Watch the run in a folder, which goes on after the iteration that it has reached."""
+        ...
+
+    def look(self, step: Step) -> tuple[str, ...]:
+        """Look at a step; says what is found to go wrong, a sentence each."""
+        ...
 
 
 @dataclass
@@ -75,11 +96,13 @@ class Run:
     resume: bool = False
 
 
-def train(learner: Learner, sampler: Sampler, run: Run) -> Iterator[Step]:
+def train(
+    learner: Learner, sampler: Sampler, run: Run, watch: Watch | None = None
+) -> Iterator[Step]:
     """Train to the recipe's last iteration, yielding every step.
 
     With `resume`, goes on from the checkpoint exactly: weights, optimisers, random states. On a CPU
-    the losses are those of an unbroken run.
+    the losses are those of an unbroken run, watched or not.
 
     Raises
     ------
@@ -90,24 +113,51 @@ def train(learner: Learner, sampler: Sampler, run: Run) -> Iterator[Step]:
     recipe = learner.recipe
     done = _begin(learner, sampler, run)
     log = run.folder / "steps.jsonl"
-    start = time.monotonic()
+    start = time.monotonic() - _logged_seconds(log)
+    flushed = start
+    if watch is not None:
+        watch.begin(run.folder, done)
     for network in learner.networks.values():
         network.train()
     with log.open("a", encoding="utf-8") as lines:
         for iteration in range(done + 1, recipe.iterations + 1):
             losses = learner.step(*sampler.draw(), iteration)
+            now = time.monotonic()
+            step = Step(iteration, recipe.iterations, losses, now - start, iteration * recipe.batch)
             bad = [name for name, value in losses.items() if not np.isfinite(value)]
+            if not bad:
+                lines.write(_line(step))
+            if bad or now - flushed > FLUSH_AFTER_S:
+                flushed = now
+                with or_cannot_write(log):
+                    lines.flush()
+            failures = watch.look(step) if watch is not None else ()
             if bad:
                 raise InputError(
                     "not_finite",
                     f"the loss term {bad[0]} is no number at iteration {iteration}: "
                     "resume from the last checkpoint with a smaller learning rate",
                 )
-            lines.write(json.dumps({"iteration": iteration, **losses}) + "\n")
             if iteration % recipe.save_every == 0 or iteration == recipe.iterations:
                 lines.flush()
                 save_checkpoint(learner, sampler, iteration, run.folder / CHECKPOINT)
-            yield Step(iteration, recipe.iterations, losses, time.monotonic() - start)
+            yield replace(step, failures=failures)
+
+
+def _line(step: Step) -> str:
+    """A step as the log keeps it."""
+    row = {"iteration": step.iteration, **step.losses}
+    return json.dumps({**row, "seconds": round(step.seconds, 3), "samples": step.samples}) + "\n"
+
+
+def _logged_seconds(log: Path) -> float:
+    """Seconds of training that the last logged step came after; 0 for a new run or an old log."""
+    if not log.exists():
+        return 0.0
+    with log.open("rb") as lines:
+        lines.seek(max(0, log.stat().st_size - 4096))
+        last = lines.read().splitlines()[-1:]
+    return float(json.loads(last[0]).get("seconds", 0.0)) if last else 0.0
 
 
 def _begin(learner: Learner, sampler: Sampler, run: Run) -> int:

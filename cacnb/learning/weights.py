@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 import hashlib
 import json
+import os
 from dataclasses import dataclass
 from importlib.resources import files
 from itertools import pairwise
@@ -37,6 +38,10 @@ STAGES = ("heart", "slices", "decomposition")
 CLINICAL = "clinical"
 
 
+#: Names a folder of weights folders of one's own, which are then found by name.
+FOLDER_VARIABLE = "CACNB_WEIGHTS"
+
+
 @dataclass(frozen=True)
 class Weights:
     """Everything that was learned and a scan's pipeline needs, on one device.
@@ -66,22 +71,28 @@ class Weights:
         return float(self.card["thresholds"][name])
 
 
+def weights_places(folder: Path | None = None) -> tuple[Path, ...]:
+    """Where weights are found by name: in the package, then in a folder or `$CACNB_WEIGHTS`."""
+    own = folder or os.environ.get(FOLDER_VARIABLE)
+    packaged = Path(str(files("cacnb"))) / "weights"
+    return (packaged, Path(own)) if own else (packaged,)
+
+
 def weights_folder(name: str) -> Path:
-    """The folder of packaged weights, or the folder that `name` is.
+    """The folder of packaged weights, of weights in `$CACNB_WEIGHTS`, or the folder `name` itself.
 
     Raises
     ------
     InputError
         `no_weights` where there is none.
     """
-    packaged = Path(str(files("cacnb"))) / "weights" / name
-    for folder in (packaged, Path(name)):
+    for folder in (*(place / name for place in weights_places()), Path(name)):
         if (folder / "card.json").is_file():
             return folder
     raise InputError(
         "no_weights",
-        f"no weights {name!r}: neither packaged nor a folder with a card.json; "
-        "`--weights demo` is always there, `make demo-weights` trains it anew",
+        f"no weights {name!r}: neither packaged, nor in ${FOLDER_VARIABLE}, nor a folder with a "
+        "card.json; `--weights demo` is always there, `make demo-weights` trains it anew",
     )
 
 
@@ -124,19 +135,22 @@ def load_weights(name: str = "demo", device: str = "cpu") -> Weights:
         if CLINICAL in contents:
             clinical_plan = ClinicalRecipe.from_dict(card["files"][CLINICAL]["recipe"])
             clinical = _filled(ClinicalBaseline(clinical_plan), contents[CLINICAL], target)
-    except (OSError, KeyError, TypeError, ValueError, RuntimeError, SafetensorError) as error:
+        atlas = {k: v.float().numpy() for k, v in load_tensors(contents["arteries"]).items()}
+        # Thresholds too: with others the same networks give other scores.
+        thresholds = json.dumps(card.get("thresholds", {}), sort_keys=True).encode()
+        own_name = str(card["name"])
+    except (
+        OSError, KeyError, TypeError, ValueError, AttributeError, RuntimeError, SafetensorError,
+    ) as error:  # fmt: skip
         why = str(error).splitlines()[0]
         raise InputError(
             "bad_weights", f"the weights {name!r} cannot be used ({why}): install them anew"
         ) from error
-    # Thresholds too: with others the same networks give other scores.
-    thresholds = json.dumps(card.get("thresholds", {}), sort_keys=True).encode()
     digest = hashlib.sha256(
         b"".join([*(contents[key] for key in sorted(contents)), thresholds])
     ).hexdigest()
-    atlas = {k: v.float().numpy() for k, v in load_tensors(contents["arteries"]).items()}
     return Weights(
-        str(card["name"]), digest, card, target, networks[0], heart_plan, networks[1], slice_plan,
+        own_name, digest, card, target, networks[0], heart_plan, networks[1], slice_plan,
         networks[2], map_plan, atlas, clinical, clinical_plan,
     )  # fmt: skip
 

@@ -21,6 +21,7 @@ NOTEBOOKS = {
     "paint": "paint_regions",
     "clinical": "score_clinically",
     "review": "review_maps",
+    "monitor": "training_monitor",
 }
 NOTEBOOKS_FOLDER = Path(__file__).parent / "apps"
 
@@ -35,14 +36,16 @@ _BASE_URL = re.compile(r"/(?:[A-Za-z0-9._~@%-]+/)*")
 
 @dataclass(frozen=True, slots=True)
 class Room:
-    """One app for the readers of one study.
+    """One app for the readers of one study, or the monitor for whoever watches a training.
 
     Parameters
     ----------
     app
-        `label`, `paint`, `clinical` or `review`.
+        `label`, `paint`, `clinical`, `review` or `monitor`.
     study
-        Study folder with `cohort.csv`.
+        Study folder with `cohort.csv`; None for the monitor.
+    runs
+        Folders of training runs, which need not be there yet; for the monitor only.
     host, port
         Where the server listens; behind a proxy the host is a loopback address.
     token
@@ -68,8 +71,9 @@ class Room:
         `no_study`, `no_cohort` where the folder holds no study.
     """
 
-    app: Literal["label", "paint", "clinical", "review"]
-    study: Path
+    app: Literal["label", "paint", "clinical", "review", "monitor"]
+    study: Path | None = None
+    runs: tuple[Path, ...] = ()
     host: str = "127.0.0.1"
     port: int = 8866
     token: str | None = None
@@ -86,7 +90,8 @@ class Room:
 
     def __post_init__(self) -> None:
         _check_options(self)
-        _check_study(self.study)
+        if self.study is not None:
+            _check_study(self.study)
 
     @property
     def notebook_file(self) -> Path:
@@ -111,7 +116,11 @@ class Room:
             "assistant": self.assistant, "role": self.role,
         }  # fmt: skip
         given = {name: value for name, value in options.items() if value is not None}
-        environment = {"CACNB_STUDY": str(self.study.resolve()), "CACNB_OPTIONS": json.dumps(given)}
+        environment = {"CACNB_OPTIONS": json.dumps(given)}
+        if self.study is not None:
+            environment["CACNB_STUDY"] = str(self.study.resolve())
+        if self.runs:
+            environment["CACNB_RUNS"] = json.dumps([str(run.resolve()) for run in self.runs])
         if self.proxy_header is not None:
             environment[READER_HEADER] = self.proxy_header
         elif self.reader is not None:
@@ -181,6 +190,10 @@ def _check_options(room: Room) -> None:
     if room.app not in NOTEBOOKS:
         known = ", ".join(NOTEBOOKS)
         raise UsageError(f"there is no app {room.app!r}: choose one of {known}")
+    if room.app == "monitor" and (not room.runs or room.study is not None):
+        raise UsageError("the monitor shows training runs, not a study: give --run DIR")
+    if room.app != "monitor" and (room.study is None or room.runs):
+        raise UsageError(f"the app {room.app} shows a study, not runs: give --study DIR")
     if not 1 <= room.port <= 65535:
         raise UsageError(f"port {room.port} is out of range: give --port 1 to 65535")
     if room.pool < 0:

@@ -1,4 +1,4 @@
-"""The four apps as the notebooks in `apps/` open them; each shows one widget and no more."""
+"""The apps as the notebooks in `apps/` open them; each shows one widget and no more."""
 
 from __future__ import annotations
 
@@ -39,6 +39,19 @@ def review_maps() -> None:
     from cacnb.ui.map_review import MapReview
 
     _show(MapReview)
+
+
+def training_monitor() -> None:
+    """Show the monitor of the training runs that are served."""
+    from cacnb.ui.training_monitor import TrainingMonitor
+
+    try:
+        runs: list[str] = json.loads(os.environ.get("CACNB_RUNS") or "[]")
+        if not runs:
+            raise UsageError("no run was named: start with `cacnb serve monitor --run DIR`")
+        display(TrainingMonitor(*runs))  # type: ignore[no-untyped-call]
+    except CacnbError as error:
+        display({"text/plain": f"cacnb: {error}"}, raw=True)  # type: ignore[no-untyped-call]
 
 
 def _show(kind: type[ReadingRoom]) -> None:

@@ -20,12 +20,14 @@ pytestmark = [pytest.mark.browser, pytest.mark.slow]
 TOKEN = "reading-room-test"  # noqa: S105
 
 
-@pytest.fixture(params=["sqlite", "postgresql"])
-def labels(request, tmp_path) -> str:
-    """Where the labels of a test go."""
+@pytest.fixture(scope="module", params=["sqlite", "postgresql"])
+def labels(request, tmp_path_factory) -> str:
+    """Where labels go: one store for all tests here, each with readers of its own."""
     if request.param == "sqlite":
-        return str(tmp_path / "labels.sqlite")
-    return request.getfixturevalue("postgres_url")
+        return str(tmp_path_factory.mktemp("labels") / "labels.sqlite")
+    server = request.getfixturevalue("postgres_server")
+    server.execute("CREATE DATABASE reading_room")
+    return server.url("reading_room")
 
 
 class Room:
@@ -70,16 +72,19 @@ class Room:
         self.log.close()
 
 
-@pytest.fixture
-def serve(reading_study, labels, tmp_path):
-    rooms = []
+@pytest.fixture(scope="module")
+def serve(reading_study, labels, tmp_path_factory):
+    """One server an app, for as long as the tests here run."""
+    rooms: dict[str, Room] = {}
 
-    def start(app: str, *more: str, study: Path = reading_study) -> Room:
-        rooms.append(Room(study, labels, app, tmp_path, *more))
-        return rooms[-1]
+    def start(app: str, study: Path = reading_study) -> Room:
+        if app not in rooms:
+            folder = tmp_path_factory.mktemp(app)
+            rooms[app] = Room(study, labels, app, folder, "--pool", "2")
+        return rooms[app]
 
     yield start
-    for room in rooms:
+    for room in rooms.values():
         room.close()
 
 
@@ -161,7 +166,7 @@ def test_of_500_labels_none_is_lost_while_the_kernel_is_killed_twenty_times(
     serve, reader_page
 ) -> None:
     room = serve("label")
-    page = reader_page(room, "Reader 1")
+    page = reader_page(room, "Reader of 500")
     page.evaluate(WIDGET)
     given: dict[tuple[str, int], str] = {}
     for i in range(500):
@@ -175,7 +180,7 @@ def test_of_500_labels_none_is_lost_while_the_kernel_is_killed_twenty_times(
         if i < 499:
             next_scan_when_done(page)
     wait_saved(page)
-    kept = given_labels(room.labels, "Reader 1")
+    kept = given_labels(room.labels, "Reader of 500")
     assert len(given) == len(kept) == 500
     from cacnb.labels.session import scan_key
 
@@ -186,7 +191,7 @@ def test_of_500_labels_none_is_lost_while_the_kernel_is_killed_twenty_times(
 def test_two_readers_at_once_label_200_slices_each_and_nothing_is_crossed(
     serve, reader_page
 ) -> None:
-    room = serve("label", "--pool", "2")
+    room = serve("label")
     pages = {name: reader_page(room, name) for name in ("Reader 1", "Reader 2")}
     given: dict[str, dict[tuple[str, int], str]] = {name: {} for name in pages}
     for page in pages.values():
@@ -215,7 +220,7 @@ def test_a_reader_undoes_reloads_and_goes_on_at_the_first_unlabelled_slice(
     serve, reader_page
 ) -> None:
     room = serve("label")
-    page = reader_page(room, "Reader 1")
+    page = reader_page(room, "Reader who undoes")
     page.evaluate(WIDGET)
     page.keyboard.press("1")
     page.keyboard.press("2")
@@ -227,9 +232,10 @@ def test_a_reader_undoes_reloads_and_goes_on_at_the_first_unlabelled_slice(
     assert page.evaluate("widget().currentSlice") == at
     page.keyboard.press("y")
     wait_saved(page)
-    assert sorted(given_labels(room.labels, "Reader 1")["value"]) == ["cac", "no_cac"]
+    assert sorted(given_labels(room.labels, "Reader who undoes")["value"]) == ["cac", "no_cac"]
     with LabelStore.open(room.labels) as store:
-        kinds = store.events(subject="slice")["kind"].tolist()
+        told = store.events(subject="slice", reader="Reader who undoes")
+    kinds = told["kind"].tolist()
     assert kinds == ["give", "give", "undo", "redo"]
 
 
@@ -237,7 +243,7 @@ def test_no_scan_name_and_no_path_reaches_a_blind_readers_page(
     serve, reader_page, reading_study
 ) -> None:
     room = serve("label")
-    page = reader_page(room, "Reader 1")
+    page = reader_page(room, "Blind reader")
     text = page.content()
     assert str(reading_study) not in text
     assert not re.search(r"\bs[0-9]\b", page.locator(".cacnb").inner_text())
@@ -249,7 +255,7 @@ def test_regions_painted_with_the_mouse_are_in_the_store_as_runs_on_the_whole_sl
     from cacnb.labelled_images import write_labelled_images
 
     room = serve("paint")
-    page = reader_page(room, "Reader 1")
+    page = reader_page(room, "Painter")
     page.evaluate(WIDGET)
     slice_at = page.evaluate("widget().currentSlice")
     box = page.locator("canvas.cacnb-slice").bounding_box()
@@ -292,7 +298,7 @@ def test_a_click_gives_a_lesion_to_an_artery_and_the_scores_follow(
     from cacnb.scoring.conventions import convention
 
     room = serve("clinical")
-    page = reader_page(room, "Reader 1")
+    page = reader_page(room, "Picker")
     page.evaluate(WIDGET)
     page.wait_for_selector("[data-agatston='0']")
     page.keyboard.press("3")
@@ -317,7 +323,7 @@ def test_a_lesion_is_rejected_and_the_score_follows_through_kernel_and_store(
     serve, reader_page, scored_study, labels
 ) -> None:
     room = serve("review", study=scored_study)
-    page = reader_page(room, "Reader 1")
+    page = reader_page(room, "Reviewer")
     before = float(page.locator(".cacnb").get_attribute("data-agatston"))
     assert before > 0
     page.keyboard.press("n")

@@ -1,0 +1,246 @@
+"""What the calcium CycleGAN makes of a few validation slices: numbers, F1, a picture; no file."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from PIL import Image
+from torch import Tensor
+
+from cacnb.learning.batches import HU_PER_GREY, SliceStore, to_grey
+from cacnb.learning.calcium_cyclegan import CalciumCycleGan, cac_map_hu
+from cacnb.study.relative_difference import relative_difference
+from cacnb.training_failures import MAP_HU
+
+#: Slices of each domain that a look sees, and columns of the picture.
+LOOK_SLICES, PICTURE_SLICES = 8, 4
+
+#: Slices that are validated on at most, and of one scan.
+VALIDATION_SLICES, SLICES_A_SCAN = 160, 20
+
+#: HU from black to white in a map's picture: calcium on ordinary scans stands out by less.
+MAP_WHITE_HU = 300.0
+
+#: Volume of a map's voxel in mm³ (section 5: 1.5 × 1.0 × 1.0 mm).
+VOXEL_MM3 = 1.5
+
+
+class DecompositionView:
+    """Sees the CycleGAN's networks on the same slices each time, without augmentation.
+
+    Parameters
+    ----------
+    learner
+        Whose networks are seen.
+    store
+        Heart slices.
+    kept
+        (scans,) bool: which are kept for validation. Where none shows both domains, all are used.
+    pairs
+        (scans,) a number for each pair of scan and rescan.
+    """
+
+    def __init__(
+        self,
+        learner: CalciumCycleGan,
+        store: SliceStore,
+        kept: NDArray[np.bool_],
+        pairs: NDArray[np.int64],
+    ) -> None:
+        self.learner, self.store, self.pairs = learner, store, pairs
+        indices = store.subset(kept)
+        if len(set(store.labels[indices].tolist())) < 2:
+            indices = store.subset(np.ones_like(kept))
+        labels = store.labels[indices]
+        self.cac = _spread(indices[labels], LOOK_SLICES)
+        self.no_cac = _spread(indices[~labels], LOOK_SLICES)
+        by_scan = [
+            indices[store.scans[indices] == scan] for scan in np.unique(store.scans[indices])
+        ]
+        each = max(2, min(SLICES_A_SCAN, VALIDATION_SLICES // len(by_scan)))
+        scans = by_scan[: VALIDATION_SLICES // each]
+        self.validated = np.concatenate([_spread(scan, each) for scan in scans])
+
+    def numbers(self) -> dict[str, float]:
+        """Amount of the map and its likeness to the image, and what the critics answer.
+
+        `map_share` of the voxels of slices with CAC lie above 10 HU; `map_of_image` is the map's
+        sum by the image's (HU above the window's −50); a critic's output goes from 0, synthetic, to
+        1, real.
+        """
+        with self._looking():
+            seen = self._slices(np.concatenate([self.cac, self.no_cac]))
+            n = len(self.cac)
+            image, beside = seen[:, :1], seen[:, 1:]
+            cac_map = self.learner.remover(seen[:n])
+            added = self.learner.synthesiser(seen[n:])
+            cac, no_cac = image[:n], image[n:]
+            critic_cac, critic_no_cac = self.learner.critic_cac, self.learner.critic_no_cac
+            again = self.learner.synthesiser(
+                torch.cat([(cac - cac_map).clamp(min=0), beside[:n]], dim=1)
+            )
+            return {
+                "map_mean_hu": _mean(cac_map) * HU_PER_GREY,
+                "map_largest_hu": float(cac_map.max()) * HU_PER_GREY,
+                "map_share": _mean((cac_map > MAP_HU / HU_PER_GREY).float()),
+                "map_of_image": _mean(cac_map) / max(_mean(cac), 1e-9),
+                "map_correlation": _correlation(cac_map, cac),
+                "added_mean_hu": _mean(added) * HU_PER_GREY,
+                "cycle_error_hu": _mean((again - cac_map).abs()) * HU_PER_GREY,
+                "critic_cac_real": self._answer(critic_cac(cac)),
+                "critic_cac_synthetic": self._answer(critic_cac(no_cac + added)),
+                "critic_no_cac_real": self._answer(critic_no_cac(no_cac)),
+                "critic_no_cac_synthetic": self._answer(critic_no_cac(cac - cac_map)),
+                **self._device(),
+            }
+
+    def validation(self) -> dict[str, float]:
+        """Best F1 of any mass threshold over slices, and scan–rescan difference at it (Figure 5).
+
+        A slice's mass is its map's, of voxels above 10 HU. The relative difference is that of pairs
+        whose scans both have such a slice; it is left out where there is none.
+        """
+        with self._looking():
+            network = self.learner.trained()
+            images = self._hu(self.validated)
+            maps = cac_map_hu(network, images, self._where(), batch=16)
+        maps[maps < MAP_HU] = 0
+        mass = maps.sum(axis=(1, 2), dtype=np.float64) * VOXEL_MM3
+        f1, least = best_f1(mass, self.store.labels[self.validated])
+        found = {"f1": f1, "f1_mass_hu_mm3": least, "slices": float(len(mass))}
+        scans = self.store.scans[self.validated]
+        of_scan = {int(s): float(mass[(scans == s) & (mass >= least)].sum()) for s in set(scans)}
+        both = [
+            (of_scan[a], of_scan[b])
+            for a in of_scan for b in of_scan if a < b and self.pairs[a] == self.pairs[b]
+        ]  # fmt: skip
+        if both:
+            difference = relative_difference(*zip(*both, strict=True))
+            if difference.both_positive is not None:
+                found["relative_difference"] = float(difference.both_positive)
+                found["pairs"] = float(difference.n_both_positive)
+        return found
+
+    def picture(self) -> bytes:
+        """A PNG grid: image, CAC map, healthy image, image again; no CAC, synthetic CAC, again."""
+        with self._looking():
+            remover, synthesiser = self.learner.remover, self.learner.synthesiser
+            seen = self._slices(
+                np.concatenate([self.cac[:PICTURE_SLICES], self.no_cac[:PICTURE_SLICES]])
+            )
+            n = len(self.cac[:PICTURE_SLICES])
+            cac, no_cac, beside = seen[:n, :1], seen[n:, :1], seen[:, 1:]
+            removed, added = remover(seen[:n]), synthesiser(seen[n:])
+            healthy, with_cac = (cac - removed).clamp(min=0), no_cac + added
+            cac_again = healthy + synthesiser(torch.cat([healthy, beside[:n]], dim=1))
+            no_cac_again = with_cac - remover(torch.cat([with_cac, beside[n:]], dim=1))
+        white = MAP_WHITE_HU / HU_PER_GREY
+        columns = [
+            cac,
+            removed / white,
+            healthy,
+            cac_again,
+            no_cac,
+            added / white,
+            with_cac,
+            no_cac_again,
+        ]
+        rows = max(len(column) for column in columns)
+        grid = np.zeros((rows, len(columns), *cac.shape[2:]), np.float32)
+        for j, column in enumerate(columns):
+            for i, tile in enumerate(column[:, 0].float().cpu().numpy()):
+                # Soft tissue and calcium share a window up to 550 HU; maps have their own.
+                grid[i, j] = tile if j in (1, 5) else tile / 0.6
+        whole = grid.transpose(0, 2, 1, 3).reshape(rows * grid.shape[2], -1)
+        file = io.BytesIO()
+        Image.fromarray((whole.clip(0, 1) * 255).astype(np.uint8)).save(file, "PNG")
+        return file.getvalue()
+
+    def _hu(self, indices: NDArray[np.int64]) -> NDArray[np.int16]:
+        """Slices with those beside them, the middle of the crop: (n, 1 + context, y, x)."""
+        plan = self.learner.plan
+        cut = (self.store.slices.shape[1] - plan.crop_px) // 2
+        there = slice(cut, cut + plan.crop_px)
+        beside = [self.store.beside(indices, offset) for offset in (0, *plan.context)]
+        return np.stack([self.store.slices[each][:, there, there] for each in beside], axis=1)
+
+    def _slices(self, indices: NDArray[np.int64]) -> Tensor:
+        return to_grey(self._hu(indices)).to(self._where())
+
+    def _where(self) -> torch.device:
+        return next(self.learner.remover.parameters()).device
+
+    def _answer(self, responses: Tensor) -> float:
+        """A critic's output between 0 and 1, whichever loss trains it."""
+        if self.learner.plan.adversarial == "log":
+            return float(torch.sigmoid(responses.mean(dim=(1, 2, 3))).mean())
+        return _mean(responses)
+
+    def _device(self) -> dict[str, float]:
+        """Memory in use on a GPU, and how busy it is where the driver's library tells."""
+        device = self._where()
+        if device.type != "cuda":
+            return {}
+        found = {"gpu_memory_mb": torch.cuda.max_memory_allocated(device) / 2**20}
+        try:
+            found["gpu_busy"] = torch.cuda.utilization(device) / 100
+        except (ModuleNotFoundError, RuntimeError):
+            return found
+        return found
+
+    @contextmanager
+    def _looking(self) -> Iterator[None]:
+        """Networks as they are used, not as they are trained; put back whatever happens."""
+        networks = self.learner.networks.values()
+        training = [network.training for network in networks]
+        try:
+            for network in networks:
+                network.eval()
+            with torch.inference_mode():
+                yield
+        finally:
+            for network, was in zip(networks, training, strict=True):
+                network.train(was)
+
+
+def best_f1(mass: NDArray[np.float64], shows: NDArray[np.bool_]) -> tuple[float, float]:
+    """The best F1 of any threshold on the mass, and the threshold (least mass that is found).
+
+    A mass of 0 is never found.
+
+    Example
+    -------
+    >>> best_f1(np.array([0.0, 5.0, 9.0, 2.0]), np.array([False, True, True, False]))
+    (1.0, 5.0)
+    """
+    order = np.argsort(-mass, kind="stable")
+    hits = np.cumsum(shows[order])
+    f1 = 2 * hits / (np.arange(1, len(mass) + 1) + max(int(shows.sum()), 1))
+    # Equal masses are found together, so only the last of them is a threshold.
+    last = np.append(np.diff(mass[order]) != 0, True) & (mass[order] > 0)
+    f1 = np.where(last, f1, 0.0)
+    best = int(f1.argmax())
+    return float(f1[best]), float(mass[order][best])
+
+
+def _spread(indices: NDArray[np.int64], count: int) -> NDArray[np.int64]:
+    """`count` of some indices, from first to last; fewer where there are not as many."""
+    if len(indices) <= count:
+        return indices
+    return indices[np.linspace(0, len(indices) - 1, count).round().astype(int)]
+
+
+def _mean(values: Tensor) -> float:
+    return float(values.mean())
+
+
+def _correlation(first: Tensor, second: Tensor) -> float:
+    """Pearson's r of all voxels; 0 where one of the two is the same everywhere."""
+    a, b = (values.double().flatten() - values.double().mean() for values in (first, second))
+    norm = float(a.norm() * b.norm())
+    return float(a @ b) / norm if norm > 1e-12 else 0.0
