@@ -232,7 +232,8 @@ def _spread(indices: NDArray[np.int64], count: int) -> NDArray[np.int64]:
     """`count` of some indices, from first to last; fewer where there are not as many."""
     if len(indices) <= count:
         return indices
-    return indices[np.linspace(0, len(indices) - 1, count).round().astype(int)]
+    spread: NDArray[np.int64] = indices[np.linspace(0, len(indices) - 1, count).round().astype(int)]
+    return spread
 
 
 def _mean(values: Tensor) -> float:

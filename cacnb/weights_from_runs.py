@@ -223,7 +223,7 @@ def _card(
     limits = ["Research software: not a medical device, not for diagnosis or treatment."]
     if all(study.simulated for study in studies):
         limits.append(
-            "All calcium that it learned from is simulated: what it says of a patient's is untested."
+            "All calcium in training is simulated: what it says of a patient's is untested."
         )
     if not chosen_on:
         limits.append("No validation scan chose the thresholds: they are untested defaults.")

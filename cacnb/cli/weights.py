@@ -42,12 +42,15 @@ def list_all(
                     "MB": one.bytes / 1e6,
                     "SHA-256": (one.sha256 or "")[:16],
                     "verified": "yes" if one.verified else "no",
-                    "trained on": one.trained_on or one.problem,
+                    "trained on": one.trained_on,
                 }
                 for one in found
             ],
         )
-    if not all(one.verified for one in found):
+    problems = [one.problem for one in found if one.problem]
+    for problem in problems:
+        messages.print(f"cacnb: {problem}", markup=False, soft_wrap=True)
+    if problems:
         raise typer.Exit(1)
 
 

@@ -13,6 +13,8 @@ from torch.nn import functional
 
 from cacnb.ct.grids import NETWORK_WINDOW_HU
 from cacnb.errors import InputError
+from cacnb.learning.device import CPU
+from cacnb.learning.resident_slices import ResidentSlices
 
 #: HU that 1.0 in a network's image or map stands for.
 HU_PER_GREY = NETWORK_WINDOW_HU[1] - NETWORK_WINDOW_HU[0]
@@ -21,9 +23,9 @@ HU_PER_GREY = NETWORK_WINDOW_HU[1] - NETWORK_WINDOW_HU[0]
 POSITION_BINS = 8
 
 
-def unclipped_grey(hu: NDArray[np.generic]) -> Tensor:
+def unclipped_grey(hu: Tensor) -> Tensor:
     """HU to grey values that may pass [0, 1]: for images that calcium is still to be put into."""
-    return (torch.from_numpy(np.asarray(hu, np.float32)) - NETWORK_WINDOW_HU[0]) / HU_PER_GREY
+    return (hu.float() - NETWORK_WINDOW_HU[0]) / HU_PER_GREY
 
 
 def to_grey(hu: NDArray[np.generic] | Tensor) -> Tensor:
@@ -51,6 +53,11 @@ class SliceStore:
     calcium: NDArray[np.int16] | None = None
     calcium_rows: NDArray[np.int64] | None = None
     settled: NDArray[np.bool_] | None = None
+
+    @property
+    def nbytes(self) -> int:
+        """Bytes of the slices and of the calcium in them."""
+        return self.slices.nbytes + (0 if self.calcium is None else self.calcium.nbytes)
 
     def calcium_of(self, indices: NDArray[np.int64]) -> Tensor:
         """The known calcium of some slices in network grey, (n, size, size)."""
@@ -99,6 +106,11 @@ class SliceSampler:
     With `by_position` both halves are drawn from the same parts of the heart, as the CycleGAN's
     batches are (section 5). `context` names the slices beside each that come with it, as further
     channels. The random state can be saved and put back.
+
+    Slices are read from where the store keeps them, a batch at a time, so that a memory map takes
+    no more memory than a batch. With `device` and `room_bytes` they are put there once, as int16,
+    if they take no more: batches are then gathered on the device, and nothing but their numbers
+    goes to it.
     """
 
     def __init__(
@@ -110,6 +122,8 @@ class SliceSampler:
         *,
         by_position: bool,
         context: tuple[int, ...] = (),
+        device: torch.device = CPU,
+        room_bytes: int = 0,
     ) -> None:
         self.store, self.batch, self.by_position = store, batch, by_position
         self.context = context
@@ -124,6 +138,15 @@ class SliceSampler:
                 self.pools.append(pool)
         if not self.pools:
             raise ValueError("no part of the heart has slices with and without CAC")
+        # Of each domain: its pools one after another, where each begins, and how much it holds.
+        self._domains: list[tuple[NDArray[np.int64], ...]] = []
+        for pools in zip(*self.pools, strict=True):
+            counts = np.array([len(pool) for pool in pools])
+            self._domains.append((np.concatenate(pools), np.cumsum(counts) - counts, counts))
+        self.device = device
+        self.resident: ResidentSlices | None = None
+        if store.nbytes <= room_bytes:
+            self.resident = ResidentSlices(store.slices, store.calcium, store.calcium_rows, device)
 
     def draw(self) -> tuple[Tensor, Tensor]:
         """Grey values of slices with and without CAC, each (batch, 1 + context, size, size).
@@ -131,20 +154,34 @@ class SliceSampler:
         A batch of n for the classifier is n/2 of each; for the CycleGAN n of each. Where the
         calcium is known it is as many channels more, and the grey values are not clipped yet.
         """
-        drawn: tuple[list[int], list[int]] = ([], [])
-        for _ in range(self.batch):
-            pool = self.pools[int(self.rng.integers(len(self.pools)))]
-            for domain in (0, 1):
-                drawn[domain].append(int(self.rng.choice(pool[domain])))
-        cac, clear = (self._images(np.asarray(d)) for d in drawn)
-        return cac, clear
+        pools = self.rng.integers(len(self.pools), size=self.batch)
+        drawn = [
+            every[begins[pools] + self.rng.integers(counts[pools])]
+            for every, begins, counts in self._domains
+        ]
+        both = self._images(np.concatenate(drawn))
+        return both[: self.batch], both[self.batch :]
 
     def _images(self, indices: NDArray[np.int64]) -> Tensor:
-        stack = [self.store.beside(indices, offset) for offset in (0, *self.context)]
+        """(n, channels, size, size) on the sampler's device."""
+        beside = [self.store.beside(indices, offset) for offset in (0, *self.context)]
+        stack = np.stack(beside, axis=1)
+        hu = self._gathered(stack)
         if self.store.calcium is None:
-            return torch.stack([to_grey(self.store.slices[each]) for each in stack], dim=1)
-        images = [unclipped_grey(self.store.slices[each]) for each in stack]
-        return torch.stack([*images, *map(self.store.calcium_of, stack)], dim=1)
+            return to_grey(hu)
+        return torch.cat([unclipped_grey(hu), self._calcium(stack)], dim=1)
+
+    def _gathered(self, stack: NDArray[np.int64]) -> Tensor:
+        if self.resident is not None:
+            return self.resident.hu(stack)
+        found = self.store.slices[stack.ravel()].reshape(*stack.shape, *self.store.slices.shape[1:])
+        return torch.from_numpy(found).to(self.device)
+
+    def _calcium(self, stack: NDArray[np.int64]) -> Tensor:
+        if self.resident is not None:
+            return self.resident.calcium_hu(stack).float() / HU_PER_GREY
+        found = self.store.calcium_of(stack.ravel())
+        return found.view(*stack.shape, *found.shape[1:]).to(self.device)
 
 
 def with_context(
@@ -166,46 +203,6 @@ def with_context(
     """
     beside = [np.clip(where + offset, within.min(), within.max()) for offset in context]
     return np.stack([slices[each] for each in (where, *beside)], axis=1)
-
-
-def augment_slices(
-    images: Tensor, crop_px: int, turn_deg: float, generator: torch.Generator
-) -> Tensor:
-    """Noise down or up, random rotation and random crop (section 3), the same for both domains.
-
-    A third of the images are smoothed (σ = 0.5 px), a third get their own noise added
-    (image + (image − smoothed)), a third stay. Every channel is treated alike, so that an image and
-    the calcium in it stay together. (batch, channels, size, size) → (batch, channels, crop, crop);
-    what gets louder may pass [0, 1].
-    """
-    n, channels, size, _ = images.shape
-    smooth = _smooth(images)
-    choice = torch.randint(3, (n, 1, 1, 1), generator=generator)
-    louder = 2 * images - smooth
-    images = torch.where(choice == 0, smooth, torch.where(choice == 1, louder, images))
-    angle = (2 * torch.rand(n, generator=generator) - 1) * np.deg2rad(turn_deg)
-    room = (size - crop_px) / size
-    shift = (2 * torch.rand(n, 2, generator=generator) - 1) * room
-    scale = crop_px / size
-    cos, sin = torch.cos(angle) * scale, torch.sin(angle) * scale
-    theta = torch.stack(
-        [torch.stack([cos, -sin, shift[:, 0]], 1), torch.stack([sin, cos, shift[:, 1]], 1)], 1
-    )
-    grid = functional.affine_grid(theta, [n, channels, crop_px, crop_px], align_corners=False)
-    return functional.grid_sample(
-        images, grid, mode="bilinear", padding_mode="border", align_corners=False
-    )
-
-
-def _smooth(images: Tensor, sigma: float = 0.5) -> Tensor:
-    """A Gaussian filter of 0.5 pixels (section 3)."""
-    reach = torch.arange(-2, 3, dtype=images.dtype)
-    weights = torch.exp(-0.5 * (reach / sigma) ** 2)
-    weights = weights / weights.sum()
-    planes = images.flatten(0, 1)[:, None]
-    padded = functional.pad(planes, (2, 2, 2, 2), mode="reflect")
-    rows = functional.conv2d(padded, weights.view(1, 1, 5, 1))
-    return functional.conv2d(rows, weights.view(1, 1, 1, 5)).view_as(images)
 
 
 class PatchSampler:

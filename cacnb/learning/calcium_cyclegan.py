@@ -10,10 +10,13 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from cacnb.learning.batches import HU_PER_GREY, augment_slices, require_known_calcium, to_grey
+from cacnb.learning.augmentation import augment_slices
+from cacnb.learning.batches import HU_PER_GREY, require_known_calcium, to_grey
+from cacnb.learning.device import CPU, runs_bfloat16, side_by_side
 from cacnb.learning.loop import Learner
 from cacnb.learning.networks import MapGenerator, PatchCritic
 from cacnb.learning.recipes import DecompositionRecipe
+from cacnb.learning.wide_kernels import widen
 
 
 def adversarial_loss(responses: Tensor, *, real: bool, kind: str) -> Tensor:
@@ -76,18 +79,27 @@ def insert_calcium(slices: Tensor, generator: torch.Generator) -> tuple[Tensor, 
     """
     image, calcium = slices.chunk(2, dim=1)
     calcium = calcium.clamp(min=0)
-    gain = torch.exp(GAIN_SPREAD * torch.randn(len(slices), 1, 1, 1, generator=generator))
+    gain = torch.exp(
+        GAIN_SPREAD * torch.randn(len(slices), 1, 1, 1, generator=generator, device=slices.device)
+    )
     inserted = gain * calcium
     return (image - calcium + inserted).clamp(0, 1), inserted[:, :1].clamp(max=0.95)
 
 
 class CalciumCycleGan(Learner):
-    """Trains G_R (`remover`) and G_S (`synthesiser`) against two critics (section 3, Figure 4)."""
+    """Trains G_R (`remover`) and G_S (`synthesiser`) against two critics (section 3, Figure 4).
+
+    A step's arithmetic is the usual CycleGAN's. What differs is when it is done: identity and
+    translation of a generator are one batch, so that batch norm sees both domains; the two cycles,
+    which share no network at any moment, run side by side on the cores of a CPU.
+    """
 
     stage = "decomposition"
 
-    def __init__(self, recipe: DecompositionRecipe) -> None:
+    def __init__(self, recipe: DecompositionRecipe, device: torch.device = CPU) -> None:
         super().__init__(recipe)
+        self.device = device
+        self.generator = torch.Generator(device).manual_seed(recipe.seed)
         torch.manual_seed(recipe.seed)
         self.plan = recipe
         self.remover, self.synthesiser = (
@@ -96,31 +108,34 @@ class CalciumCycleGan(Learner):
         )
         self.critic_cac = PatchCritic(recipe.critic)
         self.critic_no_cac = PatchCritic(recipe.critic)
+        widen(self.remover)
+        widen(self.synthesiser)
         self.average = copy.deepcopy(self.remover).requires_grad_(False)
         self.networks = {
             "remover": self.remover, "synthesiser": self.synthesiser, "average": self.average,
             "critic_cac": self.critic_cac, "critic_no_cac": self.critic_no_cac,
         }  # fmt: skip
         for network in self.networks.values():
-            network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
-        self._generators = [*self.remover.parameters(), *self.synthesiser.parameters()]
+            network.to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
+            if recipe.compiled and device.type == "cuda" and network is not self.average:
+                network.compile()
+        self._half = recipe.precision == "bfloat16" and runs_bfloat16(device)
         self._critics = [*self.critic_cac.parameters(), *self.critic_no_cac.parameters()]
+        generators = [*self.remover.parameters(), *self.synthesiser.parameters()]
         self.optimisers = {
-            "generators": torch.optim.Adam(
-                self._generators, lr=recipe.learning_rate, betas=(0.5, 0.999)
-            ),
-            "critics": torch.optim.Adam(self._critics, lr=recipe.critic_rate, betas=(0.5, 0.999)),
+            name: torch.optim.Adam(parameters, lr=rate, betas=(0.5, 0.999))
+            for name, parameters, rate in (
+                ("generators", generators, recipe.learning_rate),
+                ("critics", self._critics, recipe.critic_rate),
+            )
         }
 
     def step(self, first: Tensor, second: Tensor, iteration: int) -> dict[str, float]:
         """One batch of slices with CAC and as many without: generators, then critics."""
         plan, n = self.plan, len(first)
-        if plan.anneal:
-            left = min(1.0, 2 * (1 - (iteration - 1) / plan.iterations))
-            self.optimisers["generators"].param_groups[0]["lr"] = plan.learning_rate * left
-            self.optimisers["critics"].param_groups[0]["lr"] = plan.critic_rate * left
+        self._set_rates(iteration)
         both = augment_slices(
-            torch.cat([first, second]), plan.crop_px, plan.turn_deg, self.generator
+            torch.cat([first, second]).to(self.device), plan.crop_px, plan.turn_deg, self.generator
         )
         known = both[:0]
         if plan.inserted_weight:
@@ -132,72 +147,108 @@ class CalciumCycleGan(Learner):
         both = both[:, : 1 + len(plan.context)].clamp(0, 1)
         both = both.contiguous(memory_format=torch.channels_last)
         (cac, beside_cac), (no_cac, beside_no_cac) = _parted(both[:n]), _parted(both[n:])
+        for optimiser in self.optimisers.values():
+            optimiser.zero_grad(set_to_none=True)
         for parameter in self._critics:
             parameter.requires_grad_(False)
         # Both domains in one batch: the map of the source domain, and of the target (identity).
         seen = torch.cat([both, seen[:, : both.shape[1]]])
-        removed, removed_identity, found = self.remover(seen).split([n, n, len(known)])
-        added, added_identity = self.synthesiser(torch.cat([both[n:], both[:n]])).split(n)
-        fake_no_cac, fake_cac = cac - removed, no_cac + added
+        removal, addition = side_by_side(
+            lambda: self._run(self.remover, seen).split([n, n, len(known)]),
+            lambda: self._run(self.synthesiser, torch.cat([both[n:], both[:n]])).split(n),
+            self.device,
+        )
+        fake_no_cac, fake_cac = cac - removal[0], no_cac + addition[0]
         if plan.inserted_weight:  # their maps reach below the window, where fat is black
             fake_no_cac = fake_no_cac.clamp(min=0)
-        cac_again = fake_no_cac + self.synthesiser(torch.cat([fake_no_cac, beside_cac], dim=1))
-        no_cac_again = fake_cac - self.remover(torch.cat([fake_cac, beside_no_cac], dim=1))
-        adversarial = adversarial_loss(
-            self.critic_no_cac(fake_no_cac), real=True, kind=plan.adversarial
-        ) + adversarial_loss(self.critic_cac(fake_cac), real=True, kind=plan.adversarial)
-        cycle = cycle_loss(cac_again, cac) + cycle_loss(no_cac_again, no_cac)
-        identity = map_loss(removed_identity) + map_loss(added_identity)
-        sparsity = map_loss(removed) + map_loss(added)
-        loss = (
-            adversarial
-            + plan.cycle_weight * cycle
-            + plan.identity_weight * identity
-            + plan.sparsity_weight * sparsity
-        )
-        missed = inserted_loss(found, inserted) if plan.inserted_weight else torch.zeros(())
-        loss = loss + plan.inserted_weight * missed
-        self.optimisers["generators"].zero_grad(set_to_none=True)
-        loss.backward()  # type: ignore[no-untyped-call]
-        self.optimisers["generators"].step()
+        to_no_cac, to_cac = (fake.detach().requires_grad_() for fake in (fake_no_cac, fake_cac))
+
+        def back_to_cac() -> tuple[Tensor, Tensor]:
+            added = self._run(self.synthesiser, torch.cat([to_no_cac, beside_cac], dim=1))
+            return self._judged(to_no_cac + added, cac, self.critic_no_cac, to_no_cac)
+
+        def back_to_no_cac() -> tuple[Tensor, Tensor]:
+            removed = self._run(self.remover, torch.cat([to_cac, beside_no_cac], dim=1))
+            return self._judged(to_cac - removed, no_cac, self.critic_cac, to_cac)
+
+        judged = side_by_side(back_to_cac, back_to_no_cac, self.device)
+        for parameter in self._critics:
+            parameter.requires_grad_(True)
+        missed = inserted_loss(removal[2], inserted) if plan.inserted_weight else cac.new_zeros(())
+
+        def learn_removal() -> Tensor:
+            loss = self._weighed(removal[0], removal[1]) + plan.inserted_weight * missed
+            torch.autograd.backward([loss, fake_no_cac], [None, to_no_cac.grad])
+            return self._criticise(self.critic_no_cac, no_cac, to_no_cac.detach())
+
+        def learn_addition() -> Tensor:
+            loss = self._weighed(addition[0], addition[1])
+            torch.autograd.backward([loss, fake_cac], [None, to_cac.grad])
+            return self._criticise(self.critic_cac, cac, to_cac.detach())
+
+        criticised = side_by_side(learn_removal, learn_addition, self.device)
+        for optimiser in self.optimisers.values():
+            optimiser.step()
         self._follow(iteration)
-        critic = self._train_critics(cac, no_cac, fake_cac.detach(), fake_no_cac.detach())
-        return {
-            "adversarial": float(adversarial.detach()), "cycle": float(cycle.detach()),
-            "identity": float(identity.detach()), "sparsity": float(sparsity.detach()),
-            "critic": critic, "inserted": float(missed.detach()),
-        }  # fmt: skip
+        (adversarial, cycle), (adversarial_too, cycle_too) = judged
+        return _told(
+            adversarial=adversarial + adversarial_too,
+            cycle=cycle + cycle_too,
+            identity=map_loss(removal[1]) + map_loss(addition[1]),
+            sparsity=map_loss(removal[0]) + map_loss(addition[0]),
+            critic=sum(criticised, start=cac.new_zeros(())),
+            inserted=missed,
+        )
+
+    def _set_rates(self, iteration: int) -> None:
+        """Both step sizes, falling to 0 in the second half where the recipe says so."""
+        plan = self.plan
+        if plan.anneal:
+            left = min(1.0, 2 * (1 - (iteration - 1) / plan.iterations))
+            self.optimisers["generators"].param_groups[0]["lr"] = plan.learning_rate * left
+            self.optimisers["critics"].param_groups[0]["lr"] = plan.critic_rate * left
+
+    def _run(self, network: nn.Module, images: Tensor) -> Tensor:
+        """What a network answers, in float32 whatever it computes in."""
+        with torch.autocast(self.device.type, torch.bfloat16, enabled=self._half):
+            answer: Tensor = network(images)
+        return answer.float() if self._half else answer
+
+    def _judged(
+        self, again: Tensor, image: Tensor, critic: PatchCritic, fake: Tensor
+    ) -> tuple[Tensor, Tensor]:
+        """Adversarial and cycle loss of one domain, sent back as far as the synthetic image."""
+        adversarial = adversarial_loss(
+            self._run(critic, fake), real=True, kind=self.plan.adversarial
+        )
+        cycle = cycle_loss(again, image)
+        (adversarial + self.plan.cycle_weight * cycle).backward()  # type: ignore[no-untyped-call]
+        return adversarial.detach(), cycle.detach()
+
+    def _weighed(self, source: Tensor, target: Tensor) -> Tensor:
+        """Identity and sparsity loss of one generator's maps of both domains."""
+        plan = self.plan
+        return plan.identity_weight * map_loss(target) + plan.sparsity_weight * map_loss(source)
+
+    def _criticise(self, critic: PatchCritic, real: Tensor, fake: Tensor) -> Tensor:
+        """One critic's loss on real images of its domain and on the generators', sent back."""
+        kind = self.plan.adversarial
+        loss = (
+            adversarial_loss(self._run(critic, real), real=True, kind=kind)
+            + adversarial_loss(self._run(critic, fake), real=False, kind=kind)
+        ) / 2
+        loss.backward()  # type: ignore[no-untyped-call]
+        return loss.detach()
 
     def _warm_up(self, seen: Tensor, inserted: Tensor, iteration: int) -> dict[str, float]:
         """The remover alone, on known calcium: a start for the CycleGAN."""
         seen = seen.contiguous(memory_format=torch.channels_last)
-        loss = inserted_loss(self.remover(seen), inserted)
+        loss = inserted_loss(self._run(self.remover, seen), inserted)
         self.optimisers["generators"].zero_grad(set_to_none=True)
         loss.backward()  # type: ignore[no-untyped-call]
         self.optimisers["generators"].step()
         self._follow(iteration)
-        return {"inserted": float(loss.detach())}
-
-    def _train_critics(
-        self, cac: Tensor, no_cac: Tensor, fake_cac: Tensor, fake_no_cac: Tensor
-    ) -> float:
-        """Each critic on real images of its domain and on the generators' images."""
-        kind = self.plan.adversarial
-        for parameter in self._critics:
-            parameter.requires_grad_(True)
-        loss = sum(
-            adversarial_loss(critic(real), real=True, kind=kind)
-            + adversarial_loss(critic(fake), real=False, kind=kind)
-            for critic, real, fake in (
-                (self.critic_cac, cac, fake_cac),
-                (self.critic_no_cac, no_cac, fake_no_cac),
-            )
-        )
-        loss = torch.as_tensor(loss) / 2
-        self.optimisers["critics"].zero_grad(set_to_none=True)
-        loss.backward()  # type: ignore[no-untyped-call]
-        self.optimisers["critics"].step()
-        return float(loss.detach())
+        return _told(inserted=loss)
 
     @torch.no_grad()
     def _follow(self, iteration: int) -> None:
@@ -214,6 +265,12 @@ class CalciumCycleGan(Learner):
     def trained(self) -> nn.Module:
         """G_R, averaged over the last iterations where the recipe says so."""
         return self.average
+
+
+def _told(**terms: Tensor) -> dict[str, float]:
+    """Loss terms as numbers, fetched from the device all at once: a step waits for it only here."""
+    numbers = torch.stack([term.detach() for term in terms.values()]).tolist()
+    return dict(zip(terms, numbers, strict=True))
 
 
 def _parted(slices: Tensor) -> tuple[Tensor, Tensor]:

@@ -15,7 +15,6 @@ from torch import Tensor, nn
 
 from cacnb.ct.grids import NETWORK_WINDOW_HU, SLICE_GRID_MM
 from cacnb.learning.batches import HU_PER_GREY
-from cacnb.learning.clinical_networks import CLASSES, VIEWS
 from cacnb.learning.weights import Weights
 
 #: Both strided layers halve every side, and the last ones double it again.
@@ -78,19 +77,6 @@ def network_ports(weights: Weights) -> tuple[NetworkPort, NetworkPort, NetworkPo
     )  # fmt: skip
 
 
-def clinical_port(weights: Weights) -> NetworkPort | None:
-    """The port of the clinical baseline, both networks in one; None where there is none."""
-    plan = weights.clinical_recipe
-    if weights.clinical is None or plan is None:
-        return None
-    side = max(plan.field_px, plan.second_px)
-    return NetworkPort(
-        "clinical", weights.clinical, (2, VIEWS, side, side), ("batch", "view", "y", "x"),
-        {"spacing_mm": [plan.spacing_mm] * 3, "becomes": [-1.0, 1.0]},
-        {"classes": list(CLASSES)},
-    )  # fmt: skip
-
-
 def _slice_input(context: tuple[int, ...]) -> dict[str, Any]:
     return {
         "spacing_mm": list(SLICE_GRID_MM),
@@ -102,9 +88,20 @@ def _slice_input(context: tuple[int, ...]) -> dict[str, Any]:
 
 def fixed_input(port: NetworkPort) -> Tensor:
     """One batch of the port's example shape, the same on every machine."""
-    count = int(np.prod(port.example))
+    return tissue_with_spots(fixed_noise(port.example), port)
+
+
+def fixed_noise(shape: tuple[int, ...]) -> NDArray[np.float64]:
+    """Numbers of 0 … 1 in no visible order, from whole numbers: the same on every machine.
+
+    Example
+    -------
+    >>> fixed_noise((2, 2)).round(2).tolist()
+    [[0.0, 0.79], [0.58, 0.37]]
+    """
+    count = int(np.prod(shape))
     values = (np.arange(count, dtype=np.int64) * _SCATTER % _SCATTER_OF) / _SCATTER_OF
-    return tissue_with_spots(values.reshape(port.example), port)
+    return np.asarray(values.reshape(shape), np.float64)
 
 
 def tissue_with_spots(noise: NDArray[np.float64], port: NetworkPort) -> Tensor:

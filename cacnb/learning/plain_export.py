@@ -94,11 +94,11 @@ def _row(layers: nn.Sequential, prefix: str) -> list[dict[str, Any]]:
         elif isinstance(layer, Residual):
             found.append({"layer": "residual", "body": _row(layer.body, f"{tensors}.body")})
         elif isinstance(layer, nn.ConvTranspose2d | nn.ConvTranspose3d):
-            more = {"output_padding": layer.output_padding[0]}
-            found.append({"layer": "transposed", **_sizes(layer, tensors), **more})
+            sizes = {**_sizes(layer, tensors), "output_padding": layer.output_padding[0]}
+            found.append({"layer": "transposed", **sizes})
         elif isinstance(layer, nn.Conv2d | nn.Conv3d):
-            more = {"padding_mode": layer.padding_mode}
-            found.append({"layer": "convolution", **_sizes(layer, tensors), **more})
+            sizes = {**_sizes(layer, tensors), "padding_mode": layer.padding_mode}
+            found.append({"layer": "convolution", **sizes})
         else:
             raise TypeError(f"{type(layer).__name__} is no plain layer: fold batch norms first")
     return found

@@ -8,10 +8,13 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.nn import functional
 
-from cacnb.learning.batches import augment_slices, require_known_calcium, to_grey
+from cacnb.learning.augmentation import augment_slices
+from cacnb.learning.batches import require_known_calcium, to_grey
+from cacnb.learning.device import CPU, runs_bfloat16
 from cacnb.learning.loop import Learner
 from cacnb.learning.networks import SliceClassifier
 from cacnb.learning.recipes import SliceRecipe
+from cacnb.learning.wide_kernels import widen
 
 
 class SliceLearner(Learner):
@@ -19,11 +22,17 @@ class SliceLearner(Learner):
 
     stage = "slices"
 
-    def __init__(self, recipe: SliceRecipe) -> None:
+    def __init__(self, recipe: SliceRecipe, device: torch.device = CPU) -> None:
         super().__init__(recipe)
+        self.device = device
+        self.generator = torch.Generator(device).manual_seed(recipe.seed)
         torch.manual_seed(recipe.seed)
         self.network = SliceClassifier(recipe.network, inputs=1 + len(recipe.context))
-        self.network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+        widen(self.network)
+        self.network.to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
+        if recipe.compiled and device.type == "cuda":
+            self.network.compile()
+        self._half = recipe.precision == "bfloat16" and runs_bfloat16(device)
         self.networks = {"classifier": self.network}
         self.optimisers = {
             "classifier": torch.optim.Adam(self.network.parameters(), lr=recipe.learning_rate)
@@ -34,23 +43,27 @@ class SliceLearner(Learner):
     def step(self, first: Tensor, second: Tensor, iteration: int) -> dict[str, float]:
         """One batch of slices with CAC and as many without."""
         optimiser = self.optimisers["classifier"]
-        if self.recipe.name != "paper":
+        if self.recipe.name not in ("paper", "fast"):
             left = 1 - (iteration - 1) / self.recipe.iterations
             optimiser.param_groups[0]["lr"] = self.recipe.learning_rate * min(1.0, 3 * left)
         seen = 1 + len(self.context)
+        first, second = first.to(self.device), second.to(self.device)
         if self.with_twins:
             twins = _twins(first, self.context)
             second = torch.cat([twins, second[len(first) // 2 :, :seen]])
         first, second = first[:, :seen], second[:, :seen]
         images = augment_slices(torch.cat([first, second]), *self.sizes, self.generator).clamp(0, 1)
-        labels = torch.cat([torch.ones(len(first)), torch.zeros(len(second))]).long()
-        logits = self.network(images.contiguous(memory_format=torch.channels_last))
-        loss = functional.cross_entropy(logits, labels)
+        labels = (torch.arange(len(images), device=self.device) < len(first)).long()
+        with torch.autocast(self.device.type, torch.bfloat16, enabled=self._half):
+            logits = self.network(images.contiguous(memory_format=torch.channels_last))
+        loss = functional.cross_entropy(logits.float(), labels)
         optimiser.zero_grad(set_to_none=True)
         loss.backward()  # type: ignore[no-untyped-call]
         optimiser.step()
         right = (logits.argmax(dim=1) == labels).float().mean()
-        return {"cross_entropy": float(loss.detach()), "accuracy": float(right)}
+        # One wait for the device, for both numbers.
+        told = torch.stack([loss.detach(), right]).tolist()
+        return dict(zip(("cross_entropy", "accuracy"), told, strict=True))
 
     def trained(self) -> nn.Module:
         """The classifier."""

@@ -10,10 +10,20 @@ from typing import Any
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from torch import Tensor
 
 from cacnb.errors import InputError
-from cacnb.learning.network_ports import clinical_port, fixed_input, network_ports
-from cacnb.learning.weights import Weights, load_weights, weights_folder, weights_places
+from cacnb.learning.clinical_baseline import ClinicalBaseline
+from cacnb.learning.clinical_networks import VIEWS
+from cacnb.learning.network_ports import fixed_input, fixed_noise, network_ports
+from cacnb.learning.recipes import ClinicalRecipe
+from cacnb.learning.weights import (
+    CLINICAL,
+    Weights,
+    load_weights,
+    weights_folder,
+    weights_places,
+)
 
 #: In how many parts a card keeps the mean of each network's answer.
 PARTS = 32
@@ -135,13 +145,30 @@ def _differences(
     return found
 
 
+@torch.inference_mode()
 def network_answers(weights: Weights) -> dict[str, NDArray[np.float32]]:
-    """What each network answers to `fixed_input`: means of its parts, (PARTS,) or fewer."""
+    """What each network answers to a fixed input: means of its parts, (PARTS,) or fewer."""
+    answers = {
+        port.stage: port.network(fixed_input(port).to(weights.device))
+        for port in network_ports(weights)
+    }
+    if isinstance(weights.clinical, ClinicalBaseline) and weights.clinical_recipe is not None:
+        answers[CLINICAL] = _clinical_logits(
+            weights.clinical, weights.clinical_recipe, weights.device
+        )
     found = {}
-    clinical = clinical_port(weights)
-    for port in (*network_ports(weights), *([clinical] if clinical else [])):
-        with torch.inference_mode():
-            answer = port.network(fixed_input(port).to(weights.device)).flatten().cpu().numpy()
-        parts = np.array_split(answer, min(PARTS, len(answer)))
-        found[port.stage] = np.array([part.mean() for part in parts], np.float32)
+    for stage, answer in answers.items():
+        values = answer.flatten().cpu().numpy()
+        parts = np.array_split(values, min(PARTS, len(values)))
+        found[stage] = np.array([part.mean() for part in parts], np.float32)
     return found
+
+
+def _clinical_logits(both: ClinicalBaseline, plan: ClinicalRecipe, device: torch.device) -> Tensor:
+    """Both networks before their probabilities: those are 0 or 1 of almost any input."""
+    sides = plan.field_px, plan.second_px
+    far, near = (
+        torch.from_numpy(fixed_noise((1, VIEWS, side, side)).astype(np.float32)).to(device)
+        for side in sides
+    )
+    return torch.cat([both.first(far)[0].flatten(), both.second(near).flatten()])

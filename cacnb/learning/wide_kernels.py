@@ -30,9 +30,9 @@ class _ShiftedSum(torch.autograd.Function):
 
     @staticmethod
     def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor, None, None]:  # type: ignore[override]
-        spread = torch.zeros(
-            ctx.shape, dtype=gradient.dtype, device=gradient.device
-        ).contiguous(memory_format=torch.channels_last)
+        spread = torch.zeros(ctx.shape, dtype=gradient.dtype, device=gradient.device).contiguous(
+            memory_format=torch.channels_last
+        )
         for k in range(ctx.count):
             spread[:, k : k + 1, k : k + ctx.height] = gradient
         return spread, None, None
@@ -82,7 +82,9 @@ def widen(network: nn.Module) -> None:
         for name, conv in module.named_children():
             if not isinstance(conv, nn.Conv2d) or conv.kernel_size != (7, 7):
                 continue
-            if conv.padding_mode == "reflect" and (conv.in_channels < LANES or conv.out_channels == 1):
+            if conv.padding_mode == "reflect" and (
+                conv.in_channels < LANES or conv.out_channels == 1
+            ):
                 wide = WideKernel(
                     conv.in_channels, conv.out_channels, 7, 1, 3,
                     bias=conv.bias is not None, padding_mode="reflect", device="meta",

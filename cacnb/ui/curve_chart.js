@@ -26,6 +26,9 @@ export function shortNumber(value) {
   return String(Number(value.toPrecision(3)));
 }
 
+/** A quantity's name as people write it. */
+const inWords = (name) => name.replaceAll("_", " ").replace(/\bhu\b/, "HU").replace(/^f1$/, "F1");
+
 /** Round values between two ends, three or four of them. */
 function ticks(low, high) {
   const raw = (high - low) / 3;
@@ -40,7 +43,7 @@ function ticks(low, high) {
 /** `lines` are {run, curve: {at, mean, low, high}}; `marks` are iterations of failures. */
 export function curveChart(name, lines, { logarithmic, marks, furthest }) {
   const figure = element("figure", "cacnb-chart");
-  const caption = element("figcaption", "", name.replaceAll("_", " "));
+  const caption = element("figcaption", "", inWords(name));
   for (const { run, curve } of lines) {
     const last = element("span", "cacnb-last", shortNumber(curve.mean.at(-1)));
     last.style.color = RUN_COLOURS[run];
@@ -52,11 +55,11 @@ export function curveChart(name, lines, { logarithmic, marks, furthest }) {
   let low = Math.min(...means.map(scaled)), high = Math.max(...means.map(scaled));
   if (high - low < 1e-9) [low, high] = [low - Math.max(Math.abs(low) * 0.1, 1e-3), high + Math.max(Math.abs(high) * 0.1, 1e-3)];
   const room = (high - low) * 0.06;
-  [low, high] = [low - room, high + room];
+  [low, high] = name === "f1" && !log ? [0, 1] : [low - room, high + room];
   const x = (at) => LEFT + (at / Math.max(furthest, 1)) * (WIDTH - LEFT - RIGHT);
   const y = (value) => TOP + (1 - (Math.min(Math.max(scaled(value), low), high) - low) / (high - low)) * (HEIGHT - TOP - BOTTOM);
   const said = lines.map(({ curve }) => shortNumber(curve.mean.at(-1))).join(", ");
-  const drawing = svg("svg", { viewBox: `0 0 ${WIDTH} ${HEIGHT}`, role: "img", "aria-label": `${name.replaceAll("_", " ")}: now ${said}` });
+  const drawing = svg("svg", { viewBox: `0 0 ${WIDTH} ${HEIGHT}`, role: "img", "aria-label": `${inWords(name)}: now ${said}` });
   for (const tick of ticks(low, high)) {
     const at = y(log ? 10 ** tick : tick);
     drawing.append(svg("line", { x1: LEFT, x2: WIDTH - RIGHT, y1: at, y2: at, class: "cacnb-grid" }));

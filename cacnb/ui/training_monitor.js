@@ -60,11 +60,12 @@ class MonitorPage {
     this.alerts.setAttribute("role", "alert");
     this.list = element("div", "cacnb-runs");
     this.body = element("div", "cacnb-curves");
+    this.below = element("div", "cacnb-curves");
     this.pictures = element("section", "cacnb-samples");
     this.pictures.hidden = true;
     this.buildPictures();
     const scroll = element("div", "cacnb-scroll");
-    scroll.append(this.list, this.body, this.pictures);
+    scroll.append(this.list, this.body, this.pictures, this.below);
     this.root.append(head, this.lost, this.alerts, scroll);
   }
 
@@ -181,7 +182,7 @@ class MonitorPage {
   draw() {
     const furthest = Math.max(...this.runs.map((run) => run.iteration));
     const marks = this.runs.flatMap((run) => (run.past ?? []).map((past) => past.iteration));
-    const sections = [];
+    const above = [], below = [];
     for (const [key, title, says] of ROWS) {
       const names = [...new Set(this.runs.flatMap((run) => Object.keys(run[key] ?? {})))];
       const charts = names.map((name) => {
@@ -195,9 +196,10 @@ class MonitorPage {
       const grid = element("div", "cacnb-charts");
       grid.append(...charts);
       section.append(heading, grid);
-      sections.push(section);
+      (key === "numbers" ? below : above).push(section);
     }
-    this.body.replaceChildren(...sections);
+    this.body.replaceChildren(...above);
+    this.below.replaceChildren(...below);
     this.drawPictures();
   }
 

@@ -90,6 +90,7 @@ def test_a_version_that_fails_half_way_leaves_the_store_as_it_was(any_place, eve
         store.append([event(2)])
 
 
+@pytest.mark.slow
 def test_eight_processes_bring_an_old_store_to_a_new_version_at_once(any_place, event) -> None:
     with LabelStore.open(any_place) as store:
         store.append([event(1)])

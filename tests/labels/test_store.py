@@ -167,6 +167,7 @@ def test_a_read_does_not_wait_for_a_writer(any_store, event) -> None:
         assert len(any_store.events()) == 1
 
 
+@pytest.mark.slow
 def test_eight_processes_open_a_new_store_at_once(any_place) -> None:
     code = "import sys; from cacnb.labels.store import LabelStore as S; sys.stdin.read(1); " \
         "S.open(sys.argv[1]).close()"  # fmt: skip

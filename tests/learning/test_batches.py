@@ -1,4 +1,5 @@
 import json
+import tracemalloc
 from pathlib import Path
 
 import numpy as np
@@ -8,12 +9,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import ndimage
 
+from cacnb.learning.augmentation import augment_slices
 from cacnb.learning.batches import (
     POSITION_BINS,
     PatchSampler,
     SliceSampler,
     SliceStore,
-    augment_slices,
     to_grey,
     window,
     with_context,
@@ -304,3 +305,39 @@ def test_past_the_hearts_ends_its_last_slice_stands_in() -> None:
     stack = np.arange(6.0).reshape(6, 1, 1)
     seen = with_context(stack, np.array([1, 4]), np.array([1, 2, 3, 4]), (-2, 2))
     assert seen[:, :, 0, 0].tolist() == [[1.0, 1.0, 3.0], [4.0, 2.0, 4.0]]
+
+
+@pytest.mark.parametrize("known", [False, True])
+def test_slices_held_on_a_device_are_drawn_as_those_on_disk(known: bool) -> None:
+    store = speckled_store(known=known)
+    held, read = (
+        SliceSampler(store, np.arange(40), 6, 0, by_position=True, context=(-1, 1), room_bytes=room)
+        for room in (store.nbytes, store.nbytes - 1)
+    )
+    assert held.resident is not None
+    assert read.resident is None, "a byte too few"
+    for _ in range(3):
+        for one, other in zip(held.draw(), read.draw(), strict=True):
+            assert torch.equal(one, other)
+
+
+def test_the_bytes_of_a_store_are_those_of_its_slices_and_their_calcium() -> None:
+    assert speckled_store(16).nbytes == 40 * 16 * 16 * 2
+    assert speckled_store(16, known=True).nbytes == 41 * 16 * 16 * 2
+
+
+def test_slices_on_disk_are_drawn_without_being_read_into_memory(tmp_path: Path) -> None:
+    count, size = 2000, 64
+    path = tmp_path / "slices.npy"
+    np.save(path, np.zeros((count, size, size), np.int16))
+    store = SliceStore(
+        np.load(path, mmap_mode="r"), np.arange(count) % 2 == 0,
+        np.linspace(0, 1, count, dtype=np.float32), np.zeros(count, np.int32),
+    )  # fmt: skip
+    sampler = SliceSampler(store, np.arange(count), 4, 0, by_position=True)
+    tracemalloc.start()
+    for _ in range(20):
+        sampler.draw()
+    _, peak = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert peak < 0.05 * store.nbytes

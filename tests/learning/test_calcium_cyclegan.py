@@ -1,3 +1,4 @@
+from collections.abc import Iterator
 from dataclasses import replace
 
 import numpy as np
@@ -110,30 +111,123 @@ def test_a_recipe_that_needs_known_calcium_refuses_slices_without() -> None:
         learner.step(slices, slices, 1)
 
 
-def test_the_loss_terms_are_those_of_the_translations() -> None:
-    """Recomputed from the generators and critics as they were before the step."""
+def exact_pair(mode: str) -> tuple[CalciumCycleGan, CalciumCycleGan, Tensor, Tensor]:
+    """Two learners alike, in float64, and a batch that augmentation leaves as it is or smooths."""
     plan = replace(TINY_DECOMPOSITION, turn_deg=0.0, crop_px=40)
-    learner = CalciumCycleGan(plan)
-    image = torch.full((2, 1, 40, 40), 0.3)
-    cac, clear = image.clone(), image / 2
-    twin = CalciumCycleGan(plan)
-    twin_steps = (twin.remover, twin.synthesiser, twin.critic_cac, twin.critic_no_cac)
-    remove, add, critic_cac, critic_clear = (network.train() for network in twin_steps)
-    both = torch.cat([cac, clear])
-    removed, removed_clear = remove(both).split(2)
-    added, added_cac = add(torch.cat([clear, cac])).split(2)
+    learners = []
+    for _ in range(2):
+        learner = CalciumCycleGan(plan)
+        for network in learner.networks.values():
+            network.double().train()
+            for module in network.modules():
+                if isinstance(module, nn.BatchNorm2d):
+                    module.train(mode == "joined")
+        learners.append(learner)
+    flat = torch.full((2, 1, 40, 40), 0.3, dtype=torch.float64)
+    flat[1] = 0.5  # no noise to take down or up: augmentation leaves a flat image alone
+    return learners[0], learners[1], flat, flat / 2
+
+
+def plain_step(
+    twin: CalciumCycleGan, cac: Tensor, clear: Tensor, *, joined: bool
+) -> dict[str, Tensor]:
+    """The usual CycleGAN step: one pass after another, one loss, then each critic.
+
+    With `joined` the identity and translation of a generator are one batch, as batch norm sees it.
+    """
+    remove, add = twin.remover, twin.synthesiser
+    critic_cac, critic_clear = twin.critic_cac, twin.critic_no_cac
+    plan = twin.plan
+    if joined:
+        removed, removed_clear = remove(torch.cat([cac, clear])).split(2)
+        added, added_cac = add(torch.cat([clear, cac])).split(2)
+    else:
+        removed, removed_clear, added, added_cac = remove(cac), remove(clear), add(clear), add(cac)
     fake_clear, fake_cac = cac - removed, clear + added
-    want = {
+    softplus = nn.functional.softplus
+    terms = {
         "cycle": (fake_clear + add(fake_clear) - cac).abs().mean()
         + (fake_cac - remove(fake_cac) - clear).abs().mean(),
         "identity": removed_clear.mean() + added_cac.mean(),
         "sparsity": removed.mean() + added.mean(),
-        "adversarial": nn.functional.softplus(-critic_clear(fake_clear).mean((1, 2, 3))).mean()
-        + nn.functional.softplus(-critic_cac(fake_cac).mean((1, 2, 3))).mean(),
+        "adversarial": softplus(-critic_clear(fake_clear).mean((1, 2, 3))).mean()
+        + softplus(-critic_cac(fake_cac).mean((1, 2, 3))).mean(),
     }
+    generators = [*remove.parameters(), *add.parameters()]
+    loss = (
+        terms["adversarial"] + plan.cycle_weight * terms["cycle"]
+        + plan.identity_weight * terms["identity"] + plan.sparsity_weight * terms["sparsity"]
+    )  # fmt: skip
+    gradients = torch.autograd.grad(loss, generators)
+    critic = sum(
+        (softplus(-judge(real).mean((1, 2, 3))) + softplus(judge(fake.detach()).mean((1, 2, 3))))
+        .mean() / 2
+        for judge, real, fake in ((critic_cac, cac, fake_cac), (critic_clear, clear, fake_clear))
+    )  # fmt: skip
+    terms["critic"] = torch.as_tensor(critic)
+    critics = [*critic_cac.parameters(), *critic_clear.parameters()]
+    gradients += torch.autograd.grad(terms["critic"], critics)
+    for parameter, gradient in zip([*generators, *critics], gradients, strict=True):
+        parameter.grad = gradient
+    for optimiser in twin.optimisers.values():
+        optimiser.step()
+    return terms
+
+
+@pytest.mark.parametrize("mode", ["joined", "frozen"])
+def test_a_step_is_the_usual_cyclegans_in_its_losses_gradients_and_new_weights(mode: str) -> None:
+    """Exactly where batch norm is frozen; trained, with a generator's two domains in one batch."""
+    learner, twin, cac, clear = exact_pair(mode)
+    want = plain_step(twin, cac, clear, joined=mode == "joined")
     found = learner.step(cac, clear, 1)
     for term, value in want.items():
-        assert found[term] == pytest.approx(float(value.detach()), rel=1e-4), term
+        assert found[term] == pytest.approx(float(value.detach()), rel=1e-10), term
+    for name in ("remover", "synthesiser", "critic_cac", "critic_no_cac"):
+        ours, plain = learner.networks[name], twin.networks[name]
+        for one, other in zip(ours.parameters(), plain.parameters(), strict=True):
+            torch.testing.assert_close(one.grad, other.grad, rtol=1e-7, atol=1e-12)
+            torch.testing.assert_close(one, other, rtol=0, atol=1e-9)
+        for one, other in zip(ours.buffers(), plain.buffers(), strict=True):
+            torch.testing.assert_close(one, other, rtol=1e-10, atol=1e-12)
+
+
+@pytest.fixture
+def two_threads() -> Iterator[None]:
+    """Torch with two threads, as on two cores, whatever the tests run with."""
+    held = torch.get_num_threads()
+    torch.set_num_threads(2)
+    yield
+    torch.set_num_threads(held)
+
+
+def trained_losses(steps: int = 3) -> list[dict[str, float]]:
+    learner, sampler = start_decomposition()
+    return [learner.step(*sampler.draw(), i) for i in range(1, steps + 1)]
+
+
+@pytest.mark.usefixtures("two_threads")
+def test_two_cores_give_the_same_losses_every_time_and_those_of_one_core() -> None:
+    two = trained_losses()
+    assert trained_losses() == two
+    torch.set_num_threads(1)
+    for one, both in zip(trained_losses(), two, strict=True):
+        assert one == pytest.approx(both, rel=1e-3)
+
+
+def test_bfloat16_is_computed_in_only_where_a_device_has_units_for_it(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    plain = trained_losses(1)[0]
+    recipe = replace(TINY_DECOMPOSITION, precision="bfloat16")
+    for has_units in (False, True):
+        monkeypatch.setattr(
+            "cacnb.learning.calcium_cyclegan.runs_bfloat16", lambda _, has=has_units: has
+        )
+        learner, sampler = start_decomposition(recipe)
+        found = learner.step(*sampler.draw(), 1)
+        assert found == (pytest.approx(plain, rel=0.05) if has_units else plain)
+        assert (found != plain) is has_units
+        assert {p.dtype for p in learner.trained().parameters()} == {torch.float32}
 
 
 def test_a_step_trains_both_generators_and_both_critics() -> None:

@@ -31,3 +31,26 @@ def test_a_stage_or_recipe_that_there_is_not_is_refused_with_those_that_there_ar
 ) -> None:
     with pytest.raises(UsageError, match=r"heart, slices, decomposition|paper, demo"):
         recipe(stage, name)
+
+
+@pytest.mark.parametrize("stage", ["slices", "decomposition"])
+def test_the_fast_recipe_is_the_papers_but_for_batch_step_size_and_how_it_is_computed(
+    stage: str,
+) -> None:
+    paper, fast = (RECIPES[stage][name].as_dict() for name in ("paper", "fast"))
+    assert fast["iterations"] * fast["batch"] == paper["iterations"] * paper["batch"]
+    growth = fast["batch"] / paper["batch"]
+    for rate in {"learning_rate", "critic_rate"} & set(paper):
+        assert fast[rate] == pytest.approx(paper[rate] * growth**0.5)
+    differs = {name for name in paper if fast[name] != paper[name]}
+    assert differs - {"learning_rate", "critic_rate"} == {
+        "name", "iterations", "batch", "precision", "compiled", "on_device"
+    }  # fmt: skip
+
+
+@pytest.mark.parametrize("stage", ["slices", "decomposition"])
+def test_a_recipe_written_before_there_was_a_precision_is_the_plain_one(stage: str) -> None:
+    kept = RECIPES[stage]["paper"].as_dict()
+    for later in ("precision", "compiled", "on_device"):
+        del kept[later]
+    assert type(RECIPES[stage]["paper"]).from_dict(kept) == RECIPES[stage]["paper"]

@@ -116,8 +116,10 @@ def test_another_network_with_its_own_hash_does_not_answer_as_the_card_says(
     with_answers(folder)
     assert check_weights(str(folder)).difference == dict.fromkeys(FILES[:4], 0.0)
     tensors = load_file(folder / f"{stage}.safetensors")
-    last = [name for name in tensors if name.endswith(".bias")][-1]
-    tensors[last] = tensors[last] + 0.5
+    # One network trained a little further, say.
+    for name in tensors:
+        if name.endswith(".weight"):
+            tensors[name] = tensors[name] * 1.01
     replaced(folder, stage, save(tensors))
     assert f"the {stage} network" in refusal(folder)
 
@@ -136,7 +138,8 @@ def test_a_pickle_in_any_files_place_is_refused_and_never_opened(
     monkeypatch.setenv("TORCH_FORCE_NO_WEIGHTS_ONLY_LOAD", "1")
     trace, pickle = folder / "opened", io.BytesIO()
     torch.save({"layers.0.weight": Opened(trace)}, pickle)
-    torch.load(io.BytesIO(pickle.getvalue()))
+    with pytest.warns(UserWarning, match="forcing weights_only=False"):
+        torch.load(io.BytesIO(pickle.getvalue()))
     assert trace.exists(), "with the variable set torch.load runs what is in it"
     trace.unlink()
     replaced(folder, stage, pickle.getvalue())
@@ -203,6 +206,6 @@ def test_answers_are_means_of_all_parts_of_a_networks_answer() -> None:
     weights = load_weights("demo")
     answers = network_answers(weights)
     assert {stage: len(values) for stage, values in answers.items()} == {
-        "heart": 32, "slices": 2, "decomposition": 32, "clinical": 8
+        "heart": 32, "slices": 2, "decomposition": 32, "clinical": 6
     }  # fmt: skip
     assert all(np.ptp(values) > 0 for values in answers.values())

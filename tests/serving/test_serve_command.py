@@ -16,6 +16,8 @@ import pytest
 from cacnb.errors import InputError, UsageError
 from cacnb.serving.room import NOTEBOOKS, NOTEBOOKS_FOLDER, Room
 
+pytestmark = pytest.mark.slow
+
 CALL = [sys.executable, "-m", "cacnb.cli", "serve"]
 
 

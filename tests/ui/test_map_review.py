@@ -1,6 +1,4 @@
 import json
-import subprocess
-import sys
 
 import numpy as np
 import pandas as pd
@@ -177,11 +175,6 @@ def test_the_three_dimensional_view_shows_the_map_as_reviewed(review) -> None:
     assert np.frombuffer(as_found[352:], "<i2").any() and not empty.any()
     review.hear({"type": "close_3d"}, [])
     assert review._viewer is None
-
-
-def test_no_torch_is_imported() -> None:
-    code = "import sys, cacnb.ui.map_review; sys.exit('torch' in sys.modules)"
-    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
 
 
 def test_the_rescan_is_of_the_pair_before_it_is_of_the_patient() -> None:
