@@ -95,7 +95,7 @@ class PlainCycleGan:
             "sparsity_no_cac": plan.sparsity_weight * map_loss(added),
         }
         self.of_generators.zero_grad()
-        torch.stack(list(terms.values())).sum().backward()
+        torch.autograd.backward(torch.stack(list(terms.values())).sum())
         self.of_generators.step()
         _freeze(self.critics, frozen=False)
         pairs = ((cac, fake_cac), (no_cac, fake_no_cac))
@@ -107,7 +107,7 @@ class PlainCycleGan:
                 + adversarial_loss(critic(fake.detach()), real=False, kind=plan.adversarial)
             ) / 2
             optimiser.zero_grad()
-            loss.backward()
+            torch.autograd.backward(loss)
             optimiser.step()
             terms[f"critic_{len(terms)}"] = loss
         return {name: term.item() for name, term in terms.items()}
@@ -187,7 +187,7 @@ def _passed(network: nn.Module, slices: Tensor) -> float:
 
     with FlopCounterMode(display=False) as counter, torch.no_grad():
         network(slices)
-    return counter.get_total_flops() / 2
+    return float(counter.get_total_flops()) / 2
 
 
 def matrix_rate(device: torch.device, kind: torch.dtype) -> float:
@@ -224,7 +224,9 @@ def main() -> None:
     if arguments.memory_of:
         tell_memory(arguments.memory_of, chosen, device)
         return
-    steps = {kind: make(kind, chosen, device) for kind in ("ours", "plain")}
+    # First of all: a process begins with the largest memory of the one that started it.
+    memory = {kind: peak_mb(kind, arguments) for kind in ("ours", "plain")}
+    steps = {kind: make(kind, chosen, device) for kind in memory}
     samplers = {kind: drawn_slices(chosen) for kind in steps}
     for kind, step in steps.items():  # compiling, memory and thread pools are not what is measured
         seconds_of(step, samplers[kind], 3, device)
@@ -237,7 +239,7 @@ def main() -> None:
         kind: {
             "samples_per_second": median(rates[kind]),
             "fastest": max(rates[kind]),
-            "peak_mb": peak_mb(kind, arguments),
+            "peak_mb": memory[kind],
         }
         for kind in steps
     }
@@ -245,8 +247,8 @@ def main() -> None:
     told["rounds"], told["batch"], told["px"] = arguments.rounds, chosen.batch, chosen.crop_px
     told["device"] = torch.cuda.get_device_name(device) if device.type == "cuda" else "cpu"
     told["threads"] = torch.get_num_threads()
-    kind = torch.bfloat16 if device.type == "cuda" else torch.float32
-    of_rate = multiply_adds(chosen) * median(rates["ours"]) / matrix_rate(device, kind)
+    number = torch.bfloat16 if device.type == "cuda" else torch.float32
+    of_rate = multiply_adds(chosen) * median(rates["ours"]) / matrix_rate(device, number)
     told["share_of_matrix_rate"] = of_rate
     told["hours_of_the_papers_schedule"] = (
         PAPER_ITERATIONS * PAPER_BATCH / median(rates["ours"]) / 3600

@@ -23,8 +23,10 @@ LOOK_SLICES, PICTURE_SLICES = 8, 4
 #: Slices that are validated on at most, and of one scan.
 VALIDATION_SLICES, SLICES_A_SCAN = 160, 20
 
-#: HU from black to white in a map's picture: calcium on ordinary scans stands out by less.
-MAP_WHITE_HU = 300.0
+#: HU from black to white in a map's picture, where faint calcium shall be seen, and above −50 in an
+#: image's: soft tissue and calcium.
+MAP_WHITE_HU = 150.0
+IMAGE_WHITE_HU = 400.0
 
 #: Volume of a map's voxel in mm³ (section 5: 1.5 × 1.0 × 1.0 mm).
 VOXEL_MM3 = 1.5
@@ -43,6 +45,8 @@ class DecompositionView:
         (scans,) bool: which are kept for validation. Where none shows both domains, all are used.
     pairs
         (scans,) a number for each pair of scan and rescan.
+    simulated
+        (scans,) bool: which are simulated, so that it can be said wherever numbers are shown.
     """
 
     def __init__(
@@ -51,8 +55,10 @@ class DecompositionView:
         store: SliceStore,
         kept: NDArray[np.bool_],
         pairs: NDArray[np.int64],
+        simulated: NDArray[np.bool_],
     ) -> None:
-        self.learner, self.store, self.pairs = learner, store, pairs
+        self.learner, self.store = learner, store
+        self.pairs, self.simulated = pairs, simulated
         indices = store.subset(kept)
         if len(set(store.labels[indices].tolist())) < 2:
             indices = store.subset(np.ones_like(kept))
@@ -112,8 +118,11 @@ class DecompositionView:
         maps[maps < MAP_HU] = 0
         mass = maps.sum(axis=(1, 2), dtype=np.float64) * VOXEL_MM3
         f1, least = best_f1(mass, self.store.labels[self.validated])
-        found = {"f1": f1, "f1_mass_hu_mm3": least, "slices": float(len(mass))}
         scans = self.store.scans[self.validated]
+        found = {
+            "f1": f1, "f1_mass_hu_mm3": least, "slices": float(len(mass)),
+            "simulated_slices": float(self.simulated[scans].sum()),
+        }  # fmt: skip
         of_scan = {int(s): float(mass[(scans == s) & (mass >= least)].sum()) for s in set(scans)}
         both = [
             (of_scan[a], of_scan[b])
@@ -139,23 +148,16 @@ class DecompositionView:
             healthy, with_cac = (cac - removed).clamp(min=0), no_cac + added
             cac_again = healthy + synthesiser(torch.cat([healthy, beside[:n]], dim=1))
             no_cac_again = with_cac - remover(torch.cat([with_cac, beside[n:]], dim=1))
-        white = MAP_WHITE_HU / HU_PER_GREY
+        white, bright = MAP_WHITE_HU / HU_PER_GREY, IMAGE_WHITE_HU / HU_PER_GREY
         columns = [
-            cac,
-            removed / white,
-            healthy,
-            cac_again,
-            no_cac,
-            added / white,
-            with_cac,
-            no_cac_again,
-        ]
+            cac / bright, removed / white, healthy / bright, cac_again / bright,
+            no_cac / bright, added / white, with_cac / bright, no_cac_again / bright,
+        ]  # fmt: skip
         rows = max(len(column) for column in columns)
         grid = np.zeros((rows, len(columns), *cac.shape[2:]), np.float32)
         for j, column in enumerate(columns):
             for i, tile in enumerate(column[:, 0].float().cpu().numpy()):
-                # Soft tissue and calcium share a window up to 550 HU; maps have their own.
-                grid[i, j] = tile if j in (1, 5) else tile / 0.6
+                grid[i, j] = tile
         whole = grid.transpose(0, 2, 1, 3).reshape(rows * grid.shape[2], -1)
         file = io.BytesIO()
         Image.fromarray((whole.clip(0, 1) * 255).astype(np.uint8)).save(file, "PNG")
@@ -201,7 +203,7 @@ class DecompositionView:
         try:
             for network in networks:
                 network.eval()
-            with torch.inference_mode():
+            with torch.no_grad():
                 yield
         finally:
             for network, was in zip(networks, training, strict=True):

@@ -45,18 +45,18 @@ def write_tensorboard(run: Path, out: Path) -> int:
         raise InputError("no_run", f"{run} has no {STEPS}: give the folder of a training")
     if out.exists() and any(out.iterdir()):
         raise UsageError(f"{out} is not empty: choose another folder for the event file")
-    with SummaryWriter(str(out)) as writer:  # type: ignore[no-untyped-call]
+    with SummaryWriter(str(out)) as writer:
         count = 0
         for group, series in (("losses", log.steps), ("validation", log.looks)):
             for name, at, seconds, value in _points(series):
-                writer.add_scalar(f"{group}/{name}", value, at, walltime=seconds)  # type: ignore[no-untyped-call]
+                writer.add_scalar(f"{group}/{name}", value, at, walltime=seconds)
                 count += 1
         seconds_at = dict(zip(*log.looks.get("seconds"), strict=True))
         for iteration in log.pictures:
             if (png := log.picture(iteration)) is not None:
                 grey = np.asarray(Image.open(io.BytesIO(png)))
                 clock = float(seconds_at.get(iteration, 0.0))
-                writer.add_image(  # type: ignore[no-untyped-call]
+                writer.add_image(
                     "pictures/validation slices", grey, iteration, walltime=clock, dataformats="HW"
                 )
     return count

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import tomllib
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -112,7 +113,9 @@ def train_stage(
             by_position=True, context=recipe.context,
         )  # fmt: skip
         if watched is not None:
-            view = DecompositionView(learner, store, kept, scan_pairs(studies))
+            view = DecompositionView(
+                learner, store, kept, scan_pairs(studies), simulated_scans(studies)
+            )
     elif isinstance(recipe, ClinicalRecipe):
         learner = ClinicalLearner(recipe)
         sampler = clinical_sampler(recipe, [(study, _learned_from(study)) for study in studies])
@@ -131,6 +134,16 @@ def scan_pairs(studies: list[Path]) -> NDArray[np.int64]:
         pairs += [(i, str(pair_of[scan.name])) for scan in training_scans(study)]
     number = {pair: at for at, pair in enumerate(dict.fromkeys(pairs))}
     return np.array([number[pair] for pair in pairs])
+
+
+def simulated_scans(studies: list[Path]) -> NDArray[np.bool_]:
+    """(scans,) which scans a study's `study.toml` calls simulated, in the order of the scans."""
+    told: list[bool] = []
+    for study in studies:
+        file = study / "study.toml"
+        about = tomllib.loads(file.read_text(encoding="utf-8")) if file.is_file() else {}
+        told += [bool(about.get("simulated"))] * len(training_scans(study))
+    return np.array(told)
 
 
 def _learned_from(study: Path) -> list[TrainingScan]:

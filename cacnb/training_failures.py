@@ -48,7 +48,7 @@ FAILURES = {
         Failure(
             "copied_map", "the map copies the image, what is left of the slice is black",
             "raise sparsity_weight (β) and identity_weight (α), or check that the slices without "
-            "CAC show hearts",
+            "CAC show hearts and that calcium/ holds calcium alone",
         ),
         Failure(
             "full_map", "the map covers nearly every voxel of the slice",
@@ -82,7 +82,7 @@ MAP_HU = 10.0
 FULL_SHARE = 0.9
 
 #: A copy: correlated with the image at least so, and at least this part of the image's grey.
-COPY_CORRELATION = 0.8
+COPY_CORRELATION = 0.7
 COPY_AMOUNT = 0.4
 
 #: A critic's output for a real image minus that for a synthetic one, 0 … 1, when it has won.
@@ -116,8 +116,8 @@ def empty_map(look: Numbers) -> bool:
 
 
 def full_map(look: Numbers) -> bool:
-    """Whether the map covers slices with CAC from edge to edge."""
-    return look["map_share"] > FULL_SHARE
+    """Whether the map covers slices with CAC from edge to edge, with something else than them."""
+    return look["map_share"] > FULL_SHARE and not copied_map(look)
 
 
 def copied_map(look: Numbers) -> bool:

@@ -35,7 +35,9 @@ def augment_slices(
     theta = torch.stack(
         [torch.stack([cos, -sin, shift[:, 0]], 1), torch.stack([sin, cos, shift[:, 1]], 1)], 1
     )
-    grid = functional.affine_grid(theta, [n, channels, crop_px, crop_px], align_corners=False)
+    grid = functional.affine_grid(
+        theta.to(images.dtype), [n, channels, crop_px, crop_px], align_corners=False
+    )
     return functional.grid_sample(
         images, grid, mode="bilinear", padding_mode="border", align_corners=False
     )

@@ -154,8 +154,8 @@ class CalciumCycleGan(Learner):
         # Both domains in one batch: the map of the source domain, and of the target (identity).
         seen = torch.cat([both, seen[:, : both.shape[1]]])
         removal, addition = side_by_side(
-            lambda: self._run(self.remover, seen).split([n, n, len(known)]),
-            lambda: self._run(self.synthesiser, torch.cat([both[n:], both[:n]])).split(n),
+            lambda: torch.split(self._run(self.remover, seen), [n, n, len(known)]),
+            lambda: torch.split(self._run(self.synthesiser, torch.cat([both[n:], both[:n]])), n),
             self.device,
         )
         fake_no_cac, fake_cac = cac - removal[0], no_cac + addition[0]

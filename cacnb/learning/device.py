@@ -22,7 +22,7 @@ ROOM_FOR_SLICES = 0.5
 def runs_bfloat16(device: torch.device) -> bool:
     """Whether a device has units for bfloat16; without them it is slower there than in float32."""
     if device.type == "cuda":
-        return torch.cuda.is_bf16_supported(including_emulation=False)
+        return bool(torch.cuda.is_bf16_supported(including_emulation=False))
     told = torch.cpu.get_capabilities()
     return bool(told.get("amx_bf16") or told.get("avx512_bf16") or told.get("bf16"))
 
@@ -52,7 +52,8 @@ def side_by_side(
     threads = torch.get_num_threads()
     if device.type != "cpu" or threads < 2:
         return first(), second()
-    one, other = (_halves(threads // 2).submit(work) for work in (first, second))
+    halves = _halves(threads // 2)
+    one, other = halves.submit(first), halves.submit(second)
     return one.result(), other.result()
 
 
@@ -60,9 +61,12 @@ def side_by_side(
 def _halves(threads: int) -> ThreadPoolExecutor:
     """Two workers of so many of torch's threads each."""
     all_of_them = torch.get_num_threads()
-    pool = ThreadPoolExecutor(
-        2, thread_name_prefix="half", initializer=torch.set_num_threads, initargs=(threads,)
-    )
+
+    def begin() -> None:
+        torch.get_num_threads()  # a thread asked for the first time takes the number of all
+        torch.set_num_threads(threads)
+
+    pool = ThreadPoolExecutor(2, thread_name_prefix="half", initializer=begin)
     started = Barrier(2)
     list(pool.map(lambda _: started.wait(), range(2)))
     torch.set_num_threads(all_of_them)  # a worker's number also became that of new threads

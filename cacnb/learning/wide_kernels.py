@@ -29,7 +29,7 @@ class _ShiftedSum(torch.autograd.Function):
         return total
 
     @staticmethod
-    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor, None, None]:  # type: ignore[override]
+    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor, None, None]:
         spread = torch.zeros(ctx.shape, dtype=gradient.dtype, device=gradient.device).contiguous(
             memory_format=torch.channels_last
         )
@@ -90,4 +90,5 @@ def widen(network: nn.Module) -> None:
                     bias=conv.bias is not None, padding_mode="reflect", device="meta",
                 )  # fmt: skip
                 wide.weight, wide.bias = conv.weight, conv.bias
+                wide.train(conv.training)
                 setattr(module, name, wide)

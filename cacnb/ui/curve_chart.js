@@ -40,7 +40,7 @@ function ticks(low, high) {
   return found;
 }
 
-/** `lines` are {run, curve: {at, mean, low, high}}; `marks` are iterations of failures. */
+/** `lines` are {run, curve: {at, mean, low, high}}; `marks` are {run, at}: where failures began. */
 export function curveChart(name, lines, { logarithmic, marks, furthest }) {
   const figure = element("figure", "cacnb-chart");
   const caption = element("figcaption", "", inWords(name));
@@ -66,9 +66,9 @@ export function curveChart(name, lines, { logarithmic, marks, furthest }) {
     drawing.append(svg("text", { x: LEFT - 4, y: at + 4, "text-anchor": "end" }, shortNumber(log ? 10 ** tick : tick)));
   }
   for (const tick of ticks(0, Math.max(furthest, 1)))
-    if (Number.isInteger(tick)) drawing.append(svg("text", { x: x(tick), y: HEIGHT - 5, "text-anchor": tick ? "middle" : "start" }, shortNumber(tick)));
+    if (Number.isInteger(tick)) drawing.append(svg("text", { x: x(tick), y: HEIGHT - 5, "text-anchor": tick === 0 ? "start" : tick > 0.93 * furthest ? "end" : "middle" }, shortNumber(tick)));
   for (const mark of marks)
-    drawing.append(svg("line", { x1: x(mark), x2: x(mark), y1: TOP, y2: HEIGHT - BOTTOM, class: "cacnb-failed-at" }));
+    drawing.append(svg("line", { x1: x(mark.at), x2: x(mark.at), y1: TOP, y2: HEIGHT - BOTTOM, stroke: RUN_COLOURS[mark.run], class: "cacnb-failed-at" }));
   for (const { run, curve } of lines) {
     const points = (values) => curve.at.map((at, i) => `${x(at).toFixed(1)},${y(values[i]).toFixed(1)}`);
     if (curve.at.length > 1 && lines.length === 1)

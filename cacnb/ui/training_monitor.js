@@ -26,6 +26,13 @@ export function duration(seconds) {
   return `${(seconds / 86400).toFixed(1)} d`;
 }
 
+/** What was validated on; simulated scans are always called so. */
+const slicesInWords = ({ slices, simulated_slices: simulated, pairs }) => {
+  const all = simulated === slices ? "simulated " : "";
+  const some = simulated && !all ? `, ${simulated} of them simulated` : "";
+  return `${slices} ${all}slices${some}${pairs ? `, ${pairs} positive pairs` : ""}`;
+};
+
 class MonitorPage {
   constructor({ model, el }) {
     this.model = model;
@@ -174,14 +181,14 @@ class MonitorPage {
     if (words.gpu_busy) fact("GPU busy", `${Math.round(100 * words.gpu_busy)} %`);
     if (words.cores_busy) fact("CPU cores busy", shortNumber(words.cores_busy));
     if (words.memory_mb) fact("memory", `${shortNumber(words.memory_mb / 1024)} GB`);
-    if (words.slices) fact("validated on", `${words.slices} slices${words.pairs ? `, ${words.pairs} pairs` : ""}`);
+    if (words.slices) fact("validated on", slicesInWords(words));
     if (run.past?.length) fact("seen to fail", run.past.map((past) => `${past.name.replaceAll("_", " ")} at ${past.iteration}`).join(", "));
     return row;
   }
 
   draw() {
     const furthest = Math.max(...this.runs.map((run) => run.iteration));
-    const marks = this.runs.flatMap((run) => (run.past ?? []).map((past) => past.iteration));
+    const marks = this.runs.flatMap((run, i) => (run.past ?? []).map((past) => ({ run: i, at: past.iteration })));
     const above = [], below = [];
     for (const [key, title, says] of ROWS) {
       const names = [...new Set(this.runs.flatMap((run) => Object.keys(run[key] ?? {})))];

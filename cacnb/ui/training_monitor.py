@@ -21,8 +21,8 @@ MOST_RUNS = 6
 #: Of a step's row, what is no loss; of a look's, what is shown in words.
 _NOT_LOSSES = ("seconds", "samples")
 _IN_WORDS = (
-    "seconds", "cores_busy", "memory_mb", "gpu_memory_mb", "gpu_busy", "slices", "pairs",
-    "f1_mass_hu_mm3",
+    "seconds", "cores_busy", "memory_mb", "gpu_memory_mb", "gpu_busy", "slices",
+    "simulated_slices", "pairs", "f1_mass_hu_mm3",
 )  # fmt: skip
 
 #: What validation is judged by (Figure 5), shown first.

@@ -81,6 +81,22 @@ def test_every_curve_is_drawn_with_its_latest_value(page, tmp_path) -> None:
     assert "▶ running" in text(page)
 
 
+@pytest.mark.parametrize(
+    ("simulated", "said"),
+    [(156, "156 simulated slices"), (40, "156 slices, 40 of them simulated"), (0, "156 slices")],
+)
+def test_what_was_validated_on_is_called_simulated_where_it_is(
+    page, tmp_path, simulated, said
+) -> None:
+    run = write_run(tmp_path / "run")
+    look = {"iteration": 150, "f1": 0.5, "slices": 156, "simulated_slices": simulated}
+    with (run / "validation.jsonl").open("a") as file:
+        file.write(json.dumps(look) + "\n")
+    page.speak(news(run))
+    facts = page.page.locator(".cacnb-fact").all_inner_texts()
+    assert f"validated on{said}" in [fact.replace("\n", "") for fact in facts]
+
+
 def test_a_failure_stands_on_top_with_what_to_try(page, tmp_path) -> None:
     page.speak(news(write_run(tmp_path / "run", failing=True)))
     alert = page.page.locator(".cacnb-failures .cacnb-alert")

@@ -32,9 +32,9 @@ def test_what_goes_wrong_beside_is_raised() -> None:
     def fails() -> None:
         raise RuntimeError("no map")
 
-    for pair in ((fails, int), (int, fails)):
+    for first, second in ((fails, int), (int, fails)):
         with pytest.raises(RuntimeError, match="no map"):
-            side_by_side(*pair, CPU)
+            side_by_side(first, second, CPU)
 
 
 def test_with_one_thread_one_runs_after_the_other() -> None:
