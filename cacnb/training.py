@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import tomllib
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -10,6 +9,7 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
+import torch
 from numpy.typing import NDArray
 
 from cacnb.clinical_training import clinical_sampler
@@ -21,9 +21,11 @@ from cacnb.decomposition_view import DecompositionView
 from cacnb.errors import InputError, UsageError
 from cacnb.files import save_array, write_atomically
 from cacnb.labels.agreed import labels_sha256, slice_labels
+from cacnb.labels.place import study_toml
 from cacnb.learning.batches import PatchSampler, SliceSampler, SliceStore
 from cacnb.learning.calcium_cyclegan import CalciumCycleGan
 from cacnb.learning.clinical_baseline import ClinicalLearner
+from cacnb.learning.device import open_device, room_for_slices
 from cacnb.learning.heart_segmenter import HeartLearner
 from cacnb.learning.loop import Learner, Run, Sampler, Step, train
 from cacnb.learning.recipes import (
@@ -90,28 +92,34 @@ def train_stage(
     studies: list[Path],
     run: Run,
     watched: WatchPlan | None = None,
+    device: str = "cpu",
 ) -> Iterator[Step]:
     """Prepare the studies once, then train one network, yielding every step.
 
-    `watched` says how often the run is looked at from outside; None for never.
+    `watched` says how often the run is looked at from outside; None for never. Slices and
+    decomposition train on any `device`, heart and clinical on a CPU.
+
+    Raises
+    ------
+    UsageError, InputError
+        For an unknown stage or another device for a stage that trains on a CPU only; `no_device`.
     """
+    target = open_device(device)
+    if target.type != "cpu" and not isinstance(recipe, SliceRecipe | DecompositionRecipe):
+        raise UsageError(f"{stage} trains on a CPU, --device {device} came: leave --device out")
     learner: Learner
     sampler: Sampler
     view: View | None = None
     if isinstance(recipe, HeartRecipe):
         learner, sampler = HeartLearner(recipe), heart_sampler(recipe, studies)
     elif isinstance(recipe, SliceRecipe):
-        learner = SliceLearner(recipe)
-        sampler = slice_sampler(
-            studies, recipe.store_px, recipe.batch // 2, recipe.seed, context=recipe.context
-        )
-    elif isinstance(recipe, DecompositionRecipe):
-        learner = CalciumCycleGan(recipe)
+        learner = SliceLearner(recipe, target)
         store, kept = slice_store(studies, recipe.store_px)
-        sampler = SliceSampler(
-            store, store.subset(~kept), recipe.batch, recipe.seed,
-            by_position=True, context=recipe.context,
-        )  # fmt: skip
+        sampler = slice_sampler(store, ~kept, recipe, target)
+    elif isinstance(recipe, DecompositionRecipe):
+        learner = CalciumCycleGan(recipe, target)
+        store, kept = slice_store(studies, recipe.store_px)
+        sampler = slice_sampler(store, ~kept, recipe, target)
         if watched is not None:
             view = DecompositionView(
                 learner, store, kept, scan_pairs(studies), simulated_scans(studies)
@@ -140,9 +148,7 @@ def simulated_scans(studies: list[Path]) -> NDArray[np.bool_]:
     """(scans,) which scans a study's `study.toml` calls simulated, in the order of the scans."""
     told: list[bool] = []
     for study in studies:
-        file = study / "study.toml"
-        about = tomllib.loads(file.read_text(encoding="utf-8")) if file.is_file() else {}
-        told += [bool(about.get("simulated"))] * len(training_scans(study))
+        told += [bool(study_toml(study).get("simulated"))] * len(training_scans(study))
     return np.array(told)
 
 
@@ -186,17 +192,21 @@ def _prepare_heart(scan: TrainingScan, recipe: HeartRecipe, folder: Path) -> Non
 
 
 def slice_sampler(
-    studies: list[Path],
-    size: int,
-    batch: int,
-    seed: int,
-    *,
-    context: tuple[int, ...] = (),
+    store: SliceStore,
+    scans: NDArray[np.bool_],
+    recipe: SliceRecipe | DecompositionRecipe,
+    device: torch.device,
 ) -> SliceSampler:
-    """Balanced batches of the training scans' heart slices, from anywhere in the heart."""
-    store, validation = slice_store(studies, size)
-    indices = store.subset(~validation)
-    return SliceSampler(store, indices, batch, seed, by_position=False, context=context)
+    """Balanced batches of some scans' heart slices: half of them with CAC.
+
+    For the decomposition, both domains are drawn from the same places in the heart as well.
+    """
+    by_position = isinstance(recipe, DecompositionRecipe)
+    return SliceSampler(
+        store, store.subset(scans), recipe.batch if by_position else recipe.batch // 2, recipe.seed,
+        by_position=by_position, context=recipe.context, device=device,
+        room_bytes=room_for_slices(device) if recipe.on_device else 0,
+    )  # fmt: skip
 
 
 def slice_store(studies: list[Path], size: int) -> tuple[SliceStore, NDArray[np.bool_]]:

@@ -101,12 +101,13 @@ def train(
     stage: Annotated[str, typer.Argument(help="heart, slices, decomposition or clinical.")],
     study: Annotated[list[Path], typer.Option("--study", help="Study folder; may be repeated.")],
     out: Annotated[Path, typer.Option("--out", help="Folder of the run.")],
-    recipe: Annotated[str, typer.Option("--recipe", help="paper or demo.")] = "demo",
+    recipe: Annotated[str, typer.Option("--recipe", help="paper, demo or fast.")] = "demo",
     iterations: Annotated[
         int | None, typer.Option("--iterations", help="Fewer or more than the recipe's.")
     ] = None,
     seed: Annotated[int | None, typer.Option("--seed", help="Another seed.")] = None,
     resume: Annotated[bool, typer.Option("--resume", help="Go on from the checkpoint.")] = False,
+    device: Device = "cpu",
     validate_every: Annotated[
         int, typer.Option("--validate-every", help="Iterations to a validation; 0 for none.")
     ] = 500,
@@ -136,7 +137,7 @@ def train(
     last: Step | None = None
     with progress(f"training {stage}") as tell:
         watched = WatchPlan(validate_every=validate_every, picture_every=validate_every)
-        for step in train_stage(stage, plan, study, Run(out, resume), watched):
+        for step in train_stage(stage, plan, study, Run(out, resume), watched, device):
             for failure in step.failures:
                 messages.print(f"cacnb: {failure}", style="bold", markup=False)
             losses = "  ".join(f"{k} {v:.4f}" for k, v in step.losses.items())

@@ -10,6 +10,8 @@ from typing import TypeVar
 
 import torch
 
+from cacnb.errors import InputError
+
 A = TypeVar("A")
 B = TypeVar("B")
 
@@ -71,3 +73,15 @@ def _halves(threads: int) -> ThreadPoolExecutor:
     list(pool.map(lambda _: started.wait(), range(2)))
     torch.set_num_threads(all_of_them)  # a worker's number also became that of new threads
     return pool
+
+
+def open_device(name: str) -> torch.device:
+    """The device of a name, such as `cuda:1`, that holds a tensor; else InputError `no_device`."""
+    try:
+        device = torch.device(name)
+        torch.zeros(1, device=device)
+    except (RuntimeError, AssertionError) as error:  # torch without CUDA asserts
+        raise InputError(
+            "no_device", f"the device {name!r} cannot be used here: try --device cpu"
+        ) from error
+    return device

@@ -170,8 +170,10 @@ def _begin(learner: Learner, sampler: Sampler, run: Run) -> int:
                 "run_exists", f"{run.folder} holds a run: add --resume, or choose another --out"
             )
         try:
-            same = json.loads(recipe_file.read_text(encoding="utf-8")) == json.loads(text)
-        except ValueError:
+            kept = json.loads(recipe_file.read_text(encoding="utf-8"))
+            same = kept.pop("stage", None) == learner.stage
+            same = same and type(learner.recipe).from_dict(kept) == learner.recipe
+        except (ValueError, TypeError, AttributeError):
             same = False
         if not same:
             raise InputError(

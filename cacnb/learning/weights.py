@@ -23,6 +23,7 @@ from torch import nn
 from cacnb.errors import InputError
 from cacnb.files import write_atomically
 from cacnb.learning.clinical_baseline import ClinicalBaseline
+from cacnb.learning.device import open_device
 from cacnb.learning.networks import HeartNetwork, MapGenerator, SliceClassifier
 from cacnb.learning.recipes import (
     ClinicalRecipe,
@@ -105,7 +106,7 @@ def load_weights(name: str = "demo", device: str = "cpu") -> Weights:
         `no_weights`, `bad_weights` where a file is missing, damaged or not the card's, `no_device`.
     """
     folder = weights_folder(name)
-    target = _device(device)
+    target = open_device(device)
     try:
         card = json.loads((folder / "card.json").read_text(encoding="utf-8"))
         contents = {stage: (folder / f"{stage}.safetensors").read_bytes() for stage in STAGES}
@@ -183,18 +184,6 @@ def folded(network: nn.Module) -> nn.Module:
                 module[i] = torch.nn.utils.fusion.fuse_conv_bn_eval(conv, norm, transposed)  # type: ignore[type-var]
                 module[i + 1] = nn.Identity()
     return network
-
-
-def _device(name: str) -> torch.device:
-    """A device that holds a tensor, or `no_device`."""
-    try:
-        device = torch.device(name)
-        torch.zeros(1, device=device)
-    except (RuntimeError, AssertionError) as error:  # torch without CUDA asserts
-        raise InputError(
-            "no_device", f"the device {name!r} cannot be used here: try --device cpu"
-        ) from error
-    return device
 
 
 def save_weights(
