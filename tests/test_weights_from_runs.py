@@ -63,7 +63,11 @@ def test_weights_of_runs_are_the_runs_networks_byte_for_byte(
 ) -> None:
     card = make_weights(runs, "mine", tmp_path / "mine", studies=[cohort])
     shipped = json.loads((DEMO / "card.json").read_text())["files"]
-    assert card["files"] == shipped
+    for stage, file in shipped.items():
+        made = card["files"][stage]
+        assert (made["sha256"], made["bytes"]) == (file["sha256"], file["bytes"])
+        # The shipped card is older than some fields, which then have their defaults.
+        assert made.get("recipe", {}).items() >= file.get("recipe", {}).items()
     assert load_weights(str(tmp_path / "mine")).name == "mine"
     difference = check_weights(str(tmp_path / "mine")).difference
     assert difference == dict.fromkeys(STAGES, 0.0)

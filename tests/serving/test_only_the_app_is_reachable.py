@@ -8,6 +8,7 @@ import socket
 import subprocess
 import sys
 import time
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -208,7 +209,9 @@ def attach(server, kernel, *said, **headers):
         wire.close()
         return heard
 
-    return IOLoop(make_current=False).run_sync(talk)
+    # A thread of its own: other tests keep a browser's loop running in this one.
+    with ThreadPoolExecutor(1) as aside:
+        return aside.submit(lambda: IOLoop(make_current=False).run_sync(talk)).result()
 
 
 def message(kind, **content):

@@ -3,6 +3,13 @@ from datetime import UTC, datetime
 import pytest
 
 from cacnb.labels.store import LabelStore
+from cacnb.ui.reading_room import ReadingRoom
+
+
+@pytest.fixture(autouse=True)
+def done_at_once(monkeypatch):
+    """Slow work is done at once, also where other tests keep a browser's loop running."""
+    monkeypatch.setattr(ReadingRoom, "_soon", lambda _, work, then: then(work()))
 
 
 class Kernel:
