@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import tomllib
 from collections.abc import Iterator
 from itertools import islice
 from pathlib import Path
@@ -25,6 +24,7 @@ from cacnb.export.lesion_examples import (
 )
 from cacnb.export.study_report import write_study_report
 from cacnb.files import write_atomically
+from cacnb.labels.place import study_toml
 from cacnb.learning.weights import weights_folder
 from cacnb.results import read_scored
 from cacnb.scoring.scored_scan import ScoredScan
@@ -47,7 +47,7 @@ def write_evidence(study: Path, evidence: Evidence, folder: Path) -> Path:
     InputError
         `cannot_write`.
     """
-    about = _about(study)
+    about = study_toml(study)
     simulated = bool(about.get("simulated"))
     tables = json.dumps(evidence.tables, allow_nan=False, default=str, indent=1)
     write_atomically(tables, folder / "evidence.json")
@@ -66,11 +66,6 @@ def write_evidence(study: Path, evidence: Evidence, folder: Path) -> Path:
         examples_png=lesion_examples_png(examples, simulated=simulated) if examples else None,
         examples_caption=lesion_examples_caption(examples) if examples else "",
     )
-
-
-def _about(study: Path) -> dict[str, Any]:
-    file = study / "study.toml"
-    return tomllib.loads(file.read_text(encoding="utf-8")) if file.is_file() else {}
 
 
 def _facts(about: dict[str, Any], evidence: Evidence) -> dict[str, str]:

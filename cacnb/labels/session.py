@@ -56,10 +56,6 @@ class ReadingSession:
         """What holds of a task, and what can be undone and done again."""
         return read_history(self.events(task))
 
-    def seconds(self, task: Task) -> float:
-        """Seconds spent on a task, pauses left out."""
-        return float(self.events(task)["seconds"].sum())
-
     def resume(self) -> int:
         """Position of the first task that is not done; the last one where all are."""
         done = self.store.current(

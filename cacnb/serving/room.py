@@ -198,8 +198,8 @@ def _check_options(room: Room) -> None:
         raise UsageError(f"port {room.port} is out of range: give --port 1 to 65535")
     if room.pool < 0:
         raise UsageError(f"--pool is {room.pool}: give 0 (none) or how many kernels to keep ready")
-    if room.repeats is not None and not 0 <= room.repeats <= 1:
-        raise UsageError(f"--repeats is {room.repeats}: give a share from 0 to 1")
+    if room.repeats is not None and not 0 <= room.repeats <= 0.5:
+        raise UsageError(f"--repeats is {room.repeats}: give a share from 0 to 0.5")
     if not _BASE_URL.fullmatch(room.base_url):
         raise UsageError(
             f"--base-url {room.base_url} is no path: begin and end it with /, as in /cacnb/"

@@ -12,6 +12,7 @@ import numpy as np
 
 from cacnb import RESEARCH_ONLY, __version__
 from cacnb.errors import CacnbError, UsageError
+from cacnb.labels.history import read_history
 from cacnb.labels.place import open_labels
 from cacnb.labels.queue import QueuePlan, Task, queue_of
 from cacnb.labels.session import ReadingSession, scan_key
@@ -177,7 +178,8 @@ class ReadingRoom(SliceCanvas):
         def show(made: tuple[OpenScan, Picture]) -> None:
             scan, picture = made
             self.on_scan(session, task, scan)
-            history = session.history(task)
+            events = session.events(task)
+            history = read_history(events)
             slices = self.slices_to_read(task, scan)
             first = next((z for z in slices if ("slice", z, "") not in history.state), slices[0])
             message, data = picture.message() if not have else (None, [])
@@ -191,7 +193,7 @@ class ReadingRoom(SliceCanvas):
                     "whole": self.whole,
                     "slices": slices,
                     "slice": first if at is None else at,
-                    "seconds": session.seconds(task),
+                    "seconds": float(events["seconds"].sum()),
                     "reading": history.as_message(),
                     "told": self.told(session, task),
                     "context": {

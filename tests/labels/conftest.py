@@ -1,5 +1,7 @@
 """Label events, and stores to keep them in: each test runs on SQLite and on PostgreSQL."""
 
+import subprocess
+import sys
 from collections.abc import Callable, Iterator
 
 import pytest
@@ -42,3 +44,23 @@ def any_place(request, tmp_path) -> str:
 def any_store(any_place) -> Iterator[LabelStore]:
     with LabelStore.open(any_place) as store:
         yield store
+
+
+@pytest.fixture
+def eight_at_once():
+    """Eight processes that wait for one another, then run; what each says on standard error."""
+
+    def run(code, place):
+        processes = [
+            subprocess.Popen(
+                [sys.executable, "-c", code, place],
+                stdin=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+            )
+            for _ in range(8)
+        ]  # fmt: skip
+        for process in processes:
+            process.stdin.write("x")
+            process.stdin.flush()
+        return [process.communicate(timeout=120)[1] for process in processes]
+
+    return run

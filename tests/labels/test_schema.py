@@ -1,6 +1,3 @@
-import subprocess
-import sys
-
 import pytest
 from sqlalchemy import inspect
 from sqlalchemy.exc import DatabaseError
@@ -91,7 +88,9 @@ def test_a_version_that_fails_half_way_leaves_the_store_as_it_was(any_place, eve
 
 
 @pytest.mark.slow
-def test_eight_processes_bring_an_old_store_to_a_new_version_at_once(any_place, event) -> None:
+def test_eight_processes_bring_an_old_store_to_a_new_version_at_once(
+    any_place, event, eight_at_once
+) -> None:
     with LabelStore.open(any_place) as store:
         store.append([event(1)])
     code = (
@@ -102,14 +101,4 @@ def test_eight_processes_bring_an_old_store_to_a_new_version_at_once(any_place, 
         "sys.stdin.read(1)\n"
         "LabelStore.open(sys.argv[1], (*VERSIONS, more)).close()\n"
     )
-    processes = [
-        subprocess.Popen(
-            [sys.executable, "-c", code, any_place],
-            stdin=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
-        )
-        for _ in range(8)
-    ]  # fmt: skip
-    for process in processes:
-        process.stdin.write("x")
-        process.stdin.flush()
-    assert [process.communicate(timeout=120)[1] for process in processes] == [""] * 8
+    assert eight_at_once(code, any_place) == [""] * 8

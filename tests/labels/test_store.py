@@ -168,21 +168,10 @@ def test_a_read_does_not_wait_for_a_writer(any_store, event) -> None:
 
 
 @pytest.mark.slow
-def test_eight_processes_open_a_new_store_at_once(any_place) -> None:
+def test_eight_processes_open_a_new_store_at_once(any_place, eight_at_once) -> None:
     code = "import sys; from cacnb.labels.store import LabelStore as S; sys.stdin.read(1); " \
         "S.open(sys.argv[1]).close()"  # fmt: skip
-    processes = [
-        subprocess.Popen(
-            [sys.executable, "-c", code, any_place],
-            stdin=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
-        )
-        for _ in range(8)
-    ]  # fmt: skip
-    for process in processes:
-        process.stdin.write("x")
-        process.stdin.flush()
-    told = [process.communicate(timeout=120)[1] for process in processes]
-    assert told == [""] * 8
+    assert eight_at_once(code, any_place) == [""] * 8
     with LabelStore.open(any_place) as store:
         store.check()
 
