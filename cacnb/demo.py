@@ -12,12 +12,9 @@ from cacnb.export.report import write_report
 from cacnb.learning.weights import load_weights
 from cacnb.pipeline import score_scan
 from cacnb.results import named_scans, write_results
-from cacnb.simulation.cohort import StudyPlan, simulate_study
+from cacnb.simulation.cohort import DEMO_PLAN, simulate_study
 from cacnb.simulation.lesions import hu_mm3_per_mg
 from cacnb.study.cohort import read_cohort
-
-#: The demo's people: twelve from seed 500 on, as they come. Training saw seeds below 500.
-DEMO_PLAN = StudyPlan(pairs=12, seed=500, protocol="rtp", field_of_view="heart")
 
 
 @dataclass

@@ -9,16 +9,9 @@ import typer
 
 from cacnb.cli.terminal import Json, output, print_json, print_rows
 
-study = typer.Typer(no_args_is_help=True)
 labels = typer.Typer(no_args_is_help=True)
-study.add_typer(labels, name="labels", help="The labels that readers gave.")
 
 Study = Annotated[Path, typer.Argument(help="Study folder.")]
-
-
-@study.callback()
-def _study() -> None:
-    """What belongs to a study folder."""
 
 
 @labels.command("export")
