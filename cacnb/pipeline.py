@@ -20,22 +20,23 @@ from cacnb.ct.heart import (
     judge_heart,
     without_chest_wall,
 )
-from cacnb.ct.reading import read_mask, read_scan
+from cacnb.ct.heart_masks import read_heart
+from cacnb.ct.reading import read_scan
 from cacnb.ct.verdict import Reason, verdict_of
 from cacnb.ct.volume import Volume
 from cacnb.errors import InputError
 from cacnb.learning.batches import with_context
-from cacnb.learning.calcium_cyclegan import cac_map_hu
 from cacnb.learning.clinical_baseline import artery_labels, label_candidates
 from cacnb.learning.clinical_candidates import find_candidates
 from cacnb.learning.clinical_networks import CLASSES
+from cacnb.learning.decomposer import cac_map_hu
 from cacnb.learning.heart_segmenter import find_heart
 from cacnb.learning.slice_classifier import probability_of_cac
 from cacnb.learning.weights import Weights
 from cacnb.scoring.artery_atlas import ArteryAtlas, HeartExtent
 from cacnb.scoring.cac_map import clean_map, map_lesions
 from cacnb.scoring.clinical import ClinicalScores, score_clinically
-from cacnb.scoring.conventions import convention
+from cacnb.scoring.conventions import convention, threshold_by
 from cacnb.scoring.proposed import ProposedScores, score_map
 from cacnb.scoring.scored_scan import STAGES, ScoredScan
 
@@ -56,7 +57,8 @@ class Options:
     view (the ablation of Figure 6). `near_arteries` keeps
     lesions that lie where the atlas says that arteries run, and not valves, aorta and leads; False
     keeps the whole heart, as the paper does.
-    `convention` names the clinical score's rules.
+    `convention` names the clinical score's rules, `threshold_rule` where its threshold comes from
+    (`fixed`: the convention; `kvp`: the tube voltage).
     """
 
     slice_threshold: float | None = None
@@ -68,6 +70,7 @@ class Options:
     use_heart: bool = True
     near_arteries: bool = True
     convention: str = "literature"
+    threshold_rule: str = "fixed"
 
 
 @dataclass
@@ -95,10 +98,13 @@ def score_scan(
     weights: Weights,
     *,
     heart_path: Path | None = None,
+    heart_structure: str | None = None,
     options: Options = Options(),
     name: str = "",
 ) -> ScoredScan:
     """Read one scan from files and score it; a scan that is refused comes back with its reasons.
+
+    `heart_path` and `heart_structure` are what `read_heart` takes; None for the network's heart.
 
     Raises
     ------
@@ -114,18 +120,24 @@ def score_scan(
     try:
         with clock.stage("read"):
             series, volume = read_scan(path)
+        threshold_hu = threshold_by(
+            options.threshold_rule, convention(options.convention), series.kvp
+        )
     except InputError as error:
         reason = Reason(error.code, error.message)
         return ScoredScan(path, None, (reason,), clock.told(), about, name=name)
-    given = read_mask(heart_path, volume) if heart_path is not None else None
+    given = None
+    if heart_path is not None:
+        given = read_heart(heart_path, volume, series=series, structure=heart_structure)
     with clock.stage("heart"):
         heart, against = heart_of(volume, weights, given)
     reasons = (*series.reasons, *against)
     if verdict_of(reasons) == "refused":
         return ScoredScan(path, series.series_uid, reasons, clock.told(), about, name=name)
     scored = score_volume(
-        volume, heart, weights, options, clock, slice_thickness_mm=series.slice_thickness_mm
-    )
+        volume, heart, weights, options, clock,
+        slice_thickness_mm=series.slice_thickness_mm, clinical_threshold_hu=threshold_hu,
+    )  # fmt: skip
     return ScoredScan(path, series.series_uid, reasons, clock.told(), about, name=name, **scored)
 
 
@@ -190,6 +202,7 @@ def score_volume(
     clock: Clock,
     *,
     slice_thickness_mm: float | None,
+    clinical_threshold_hu: float | None = None,
 ) -> dict[str, Any]:
     """Score a volume whose heart is known; returns the fields of a `ScoredScan`."""
     found = find_calcium(volume, heart, weights, options, clock)
@@ -202,6 +215,7 @@ def score_volume(
             else volume.with_array(arteries.array > 0),
             convention(options.convention),
             slice_thickness_mm=slice_thickness_mm,
+            threshold_hu=clinical_threshold_hu,
         )
         if arteries is not None:
             clinical = _with_arteries(clinical, arteries)

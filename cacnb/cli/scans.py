@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -23,10 +24,19 @@ from cacnb.cli.terminal import (
 from cacnb.errors import InputError, UsageError
 
 if TYPE_CHECKING:
+    from cacnb.ct.series import Inspection
     from cacnb.scoring.scored_scan import ScoredScan
 
 #: More scans than this are not shown in one report.
 REPORTED = 12
+
+ThresholdBy = Annotated[
+    str,
+    typer.Option(
+        "--threshold-rule",
+        help="Threshold of the clinical score: fixed (the convention's) or kvp (147 HU at 100).",
+    ),
+]
 
 #: What the terminal shows of a lesion; the JSON has all of it.
 LESION_COLUMNS = (
@@ -61,36 +71,59 @@ def demo(
 
 
 def inspect(
-    paths: Annotated[list[Path], typer.Argument(help="Files or folders.")], as_json: Json = False
+    paths: Annotated[list[Path], typer.Argument(help="Files, folders, zips, tars.")],
+    pixels: Annotated[
+        bool,
+        typer.Option("--pixels", help="Also read what is not refused: contrast, heart, values."),
+    ] = False,
+    weights: WeightsName = "demo",
+    device: Device = "cpu",
+    as_json: Json = False,
 ) -> None:
     """List every series below the paths, each with a verdict and its reasons.
+
+    Only headers are read; with --pixels also the scans that they do not refuse.
 
     Example: cacnb inspect /data/export --json
     """
     from cacnb.ct.series import find_series
 
     _require(paths)
-    found = find_series(paths)
+    with progress("inspecting") as tell:
+        found = find_series(paths, tell)
+        if pixels:
+            from cacnb.learning.weights import load_weights
+            from cacnb.scan_fitness import with_pixels_judged
+
+            found = with_pixels_judged(found, load_weights(weights, device), tell)
     if as_json:
         print_json(found.as_json())
     else:
-        rows = [
-            {
-                "path": str(s.path), "slices": s.slices,
-                "spacing mm (z, y, x)": " × ".join(f"{v:.3g}" for v in s.spacing_mm or ()),
-                "verdict": s.verdict,
-                "reasons": "; ".join(f"{r.code}: {r.message}" for r in s.reasons),
-            }
-            for s in found.series
-        ]  # fmt: skip
-        print_rows(f"{len(found.series)} series", rows)
-        if found.unread:
-            print_rows(
-                f"{len(found.unread)} files that are no scan",
-                [{"path": str(u.path), "reason": f"{u.code}: {u.message}"} for u in found.unread],
-            )
+        _print_inspection(found)
     if any(s.verdict == "refused" for s in found.series) or not found.series:
         raise typer.Exit(1)
+
+
+def _print_inspection(found: Inspection) -> None:
+    rows = [
+        {
+            "path": str(s.path), "slices": s.slices,
+            "spacing mm (z, y, x)": " × ".join(f"{v:.3g}" for v in s.spacing_mm or ()),
+            "verdict": s.verdict,
+            "reasons": "; ".join(f"{r.code}: {r.message}" for r in s.reasons),
+        }
+        for s in found.series
+    ]  # fmt: skip
+    counts = Counter(s.verdict for s in found.series)
+    words = ", ".join(f"{counts[verdict]} {verdict}" for verdict in ("usable", "warned", "refused"))
+    print_rows(f"{len(found.series)} series: {words}", rows)
+    if found.unread:
+        print_rows(
+            f"{len(found.unread)} files that are no scan",
+            [{"path": str(u.path), "reason": f"{u.code}: {u.message}"} for u in found.unread],
+        )
+    files = sum(len(s.files) for s in found.series)
+    output.print(f"{files} files in series, {len(found.unread)} in none.", markup=False)
 
 
 def score(
@@ -102,9 +135,15 @@ def score(
         Path | None, typer.Option("--study", help="Score scans of this study.")
     ] = None,
     heart: Annotated[
-        Path | None, typer.Option("--heart", help="Heart mask on the scan's grid.")
+        Path | None,
+        typer.Option("--heart", help="RTSTRUCT, SEG, mask image, folder; or totalsegmentator."),
+    ] = None,
+    structure: Annotated[
+        str | None,
+        typer.Option("--structure", "--label", help="Name or number of the heart in it."),
     ] = None,
     weights: WeightsName = "demo",
+    threshold_rule: ThresholdBy = "fixed",
     device: Device = "cpu",
     out: Out = None,
     as_json: Json = False,
@@ -114,19 +153,27 @@ def score(
     Example: cacnb score /data/scan01 --out out/scan01
     """
     from cacnb.learning.weights import load_weights
-    from cacnb.pipeline import score_scan
+    from cacnb.pipeline import Options, score_scan
     from cacnb.results import named_scans, write_results
 
     jobs = named_scans(paths or [], study)
     if heart is not None and len(jobs) != 1:
         raise UsageError(f"--heart is one scan's mask, {len(jobs)} scans came: score one at a time")
     folder = out or (study / "scores" if study else None)
+    options = Options(threshold_rule=threshold_rule)
     loaded = load_weights(weights, device)
     scored: list[ScoredScan] = []
     with progress("scoring") as tell:
         for i, (name, path) in enumerate(jobs):
             tell(i, len(jobs), name)
-            found = score_scan(path, loaded, heart_path=heart, name=name)
+            found = score_scan(
+                path,
+                loaded,
+                heart_path=heart,
+                heart_structure=structure,
+                options=options,
+                name=name,
+            )
             if folder is not None:
                 write_results(found, folder)
             # A whole study's volumes do not fit in memory: only few are kept for the report.
@@ -156,6 +203,7 @@ def clinical(
     convention: Annotated[
         str, typer.Option("--convention", help="Rules of the score.")
     ] = "literature",
+    threshold_rule: ThresholdBy = "fixed",
     calibration: Annotated[
         float | None, typer.Option("--calibration", help="mg per HU·mm³, for the mass in mg.")
     ] = None,
@@ -168,6 +216,7 @@ def clinical(
     from cacnb.ct.reading import read_mask, read_scan
     from cacnb.scoring.clinical import score_clinically
     from cacnb.scoring.conventions import convention as rules_of
+    from cacnb.scoring.conventions import threshold_by
 
     rules = rules_of(convention)
     series, volume = read_scan(path)
@@ -176,9 +225,10 @@ def clinical(
         read_mask(region, volume),
         rules,
         slice_thickness_mm=series.slice_thickness_mm,
+        threshold_hu=threshold_by(threshold_rule, rules, series.kvp),
         calibration_mg_per_hu_mm3=calibration,
     )
-    found = scores.as_json()
+    found = {"threshold_rule": threshold_rule, "kvp": series.kvp, **scores.as_json()}
     if as_json:
         print_json(found)
         return

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 
 from cacnb.ct.dicom_headers import SliceHeader
 from cacnb.ct.geometry import TILT_TOLERANCE_DEG
+from cacnb.ct.known_words import known_kernel, known_modality, known_syntax
 from cacnb.ct.verdict import Reason
 
 #: The tube voltage for which the thresholds in HU hold (Agatston 1990 and the paper, section 2).
@@ -16,8 +17,20 @@ CT_IMAGE = "1.2.840.10008.5.1.4.1.1.2"
 ENHANCED_CT_IMAGE = "1.2.840.10008.5.1.4.1.1.2.1"
 LEGACY_CONVERTED_CT_IMAGE = "1.2.840.10008.5.1.4.1.1.2.2"
 _CT_CLASSES = {"", CT_IMAGE, ENHANCED_CT_IMAGE, LEGACY_CONVERTED_CT_IMAGE}
+ENHANCED_CLASSES = {ENHANCED_CT_IMAGE, LEGACY_CONVERTED_CT_IMAGE}
 #: Values of ImageType for scout views: DICOM's own and three vendors' words.
 LOCALIZERS = {"LOCALIZER", "SCOUT", "TOPOGRAM", "SURVIEW", "SCANOSCOPE"}
+
+#: Values of ImageType for pictures that are made of a scan and whose numbers are not its HU:
+#: projections, renderings, material maps of two energies, captures (PS3.3, C.8.16 and vendors).
+NOT_ATTENUATION = {
+    "MIP", "MAXIP", "MAX_IP", "MINIP", "MIN_IP", "CSAMIP", "PROJECTIONIMAGE", "VOLUMERENDER",
+    "VOLUME_RENDER", "SURFACE_RENDER", "SCREENSAVE", "SCREEN_SAVE", "DOSE_INFO", "IODINE",
+    "SUBTRACTION", "SUBTRACT", "MAT_SPECIFIC", "MAT_REMOVED", "MAT_FRACTIONAL", "MAT_MODIFIED",
+    "MAT_VALUE_BASED", "EFF_ATOMIC_NUM", "ELECTRON_DENSITY", "PERFUSION",
+}  # fmt: skip
+#: RescaleType of attenuation, and those that leave it open.
+HU_TYPES, OPEN_TYPES = {"", "HU"}, {"US", "HU_MOD"}
 
 #: Transfer syntaxes whose pixels come out as they went in (PS3.5, annex A).
 LOSSLESS = {
@@ -44,8 +57,9 @@ def describe(header: SliceHeader) -> tuple[Reason, ...]:
         reasons.append(
             Reason(
                 "not_ct",
-                f"the objects are not CT images (modality {header.modality or 'not stated'}), "
-                "a CT series was wanted: choose the CT series of this study",
+                "the objects are not CT images (modality "
+                f"{known_modality(header.modality) or 'of no name'}), a CT series was wanted: "
+                "choose the CT series of this study",
             )
         )
     elif not header.has_pixels:
@@ -65,20 +79,27 @@ def describe(header: SliceHeader) -> tuple[Reason, ...]:
         )
     if reasons:
         return tuple(reasons)
-    if header.frames > 1 or header.sop_class in (ENHANCED_CT_IMAGE, LEGACY_CONVERTED_CT_IMAGE):
-        reasons.append(
-            Reason(
-                "multiframe",
-                f"the file is an enhanced CT of {header.frames} frame{'s' * (header.frames != 1)}, "
-                "one file a slice was wanted: convert it to classic CT images (dcm4che's emf2sf)",
-            )
-        )
     if LOCALIZERS.intersection(header.image_type):
         reasons.append(
             Reason(
                 "localizer",
-                "a localizer (scout view) is in the series, axial slices alone were wanted: "
-                "take the localizer out",
+                "a localizer (scout view), axial slices were wanted: choose the axial series",
+            )
+        )
+    elif NOT_ATTENUATION.intersection(header.image_type):
+        reasons.append(
+            Reason(
+                "derived",
+                "the image type says that the values were made of a scan (a projection, map or "
+                "capture), attenuation was wanted: choose the original series",
+            )
+        )
+    elif header.rescale_type not in HU_TYPES | OPEN_TYPES:
+        reasons.append(
+            Reason(
+                "not_hu",
+                "the rescale type says that the values are not HU, HU were wanted: "
+                "choose the original series",
             )
         )
     reasons.extend(_decoding_reasons(header))
@@ -90,8 +111,19 @@ def _decoding_reasons(header: SliceHeader) -> list[Reason]:
         return [
             Reason(
                 "undecodable",
-                "a file ends before its pixels do, whole files were wanted: "
-                "copy or send the series again",
+                "a file ends before its pixels do, or holds more than its rows and columns, whole "
+                "files were wanted: copy or send the series again",
+            )
+        ]
+    bits = (header.bits_allocated, header.bits_stored, header.high_bit)
+    is_plain = bits[0] in (8, 16, 32) and 0 < bits[1] <= bits[0] and bits[2] == bits[1] - 1
+    if not is_plain or header.signed is None:
+        return [
+            Reason(
+                "undecodable",
+                f"pixels of {bits[1]} bits in {bits[0]} up to bit {bits[2]}, "
+                f"{'signs not stated' if header.signed is None else 'signs stated'}, are not read; "
+                "16-bit pixels were wanted: export the series again",
             )
         ]
     if header.transfer_syntax in LOSSY | PERHAPS_LOSSY:
@@ -108,79 +140,96 @@ def _decoding_reasons(header: SliceHeader) -> list[Reason]:
         return [
             Reason(
                 "undecodable",
-                f"no decoder here opens transfer syntax {header.transfer_syntax}: "
+                f"no decoder here opens transfer syntax {known_syntax(header.transfer_syntax)}: "
                 "send the series uncompressed",
             )
         ]
     return []
 
 
-def slice_reasons(headers: Sequence[SliceHeader]) -> tuple[Reason, ...]:
-    """The reasons that any slice of a series gives, each code once."""
+def not_enhanced(header: SliceHeader) -> Reason:
+    """The refusal of a multi-frame file without groups that say where its frames stand."""
+    return Reason(
+        "multiframe",
+        f"the file holds {header.frames} frame{'s' * (header.frames != 1)} and does not say where "
+        "each stands, functional groups were wanted: convert it to classic CT images "
+        "(dcm4che's emf2sf)",
+    )
+
+
+def slice_reasons(headers: Sequence[SliceHeader], *, rescaled: bool = True) -> tuple[Reason, ...]:
+    """The reasons that any slice of a series gives, each code once.
+
+    `rescaled` False does not ask for the rescale tags.
+    """
     found: dict[tuple[str, str], Reason] = {}
     for header in headers:
         for reason in describe(header):
             found.setdefault((reason.code, reason.severity), reason)
-    if found:
-        return tuple(found.values())
-    if any(header.slope in (None, 0.0) or header.intercept is None for header in headers):
-        return (
-            Reason(
-                "no_rescale",
-                "slices state no rescale slope and intercept, so their numbers are not HU: "
-                "export the series again with the rescale tags",
-            ),
+    no_image = {("not_ct", "refuse"), ("no_pixels", "refuse")}.intersection(found)
+    if (
+        rescaled
+        and not no_image
+        and any(header.slope in (None, 0.0) or header.intercept is None for header in headers)
+    ):
+        found["no_rescale", "refuse"] = Reason(
+            "no_rescale",
+            "slices state no rescale slope and intercept, so their numbers are not HU: "
+            "export the series again with the rescale tags",
         )
-    return ()
+    return tuple(found.values())
 
 
 def protocol_reasons(headers: Sequence[SliceHeader]) -> tuple[Reason, ...]:
-    """Warnings on how the series was made: voltage, kernel, contrast, stated tilt, no UID."""
+    """Warnings on how the series was made: voltage, kernel, contrast, derivation, tilt, no UID."""
     first = headers[0]
     reasons: list[Reason] = []
-    if first.kvp is not None and first.kvp != STANDARD_KVP:
-        reasons.append(
-            Reason(
-                "kvp",
-                f"the tube voltage is {first.kvp:g} kVp, {STANDARD_KVP:g} was wanted: calcium has "
-                "other HU at it; compare its scores only with scans at the same voltage",
-                "warn",
-            )
+
+    def warn(code: str, message: str) -> None:
+        reasons.append(Reason(code, message, "warn"))
+
+    voltages = sorted({header.kvp for header in headers if header.kvp is not None})
+    if voltages and voltages != [STANDARD_KVP]:
+        warn(
+            "kvp",
+            f"the tube voltage is {' and '.join(f'{kvp:g}' for kvp in voltages)} kVp, "
+            f"{STANDARD_KVP:g} was wanted: calcium has other HU at it; compare its scores only "
+            "with scans at the same voltage, or score with `--threshold-rule kvp`",
         )
     if SHARP_KERNELS.fullmatch(first.kernel):
-        reasons.append(
-            Reason(
-                "sharp_kernel",
-                f"the kernel {first.kernel[:16]} is a sharp one, a smooth one was wanted: its "
-                "noise passes for calcium; choose the soft tissue reconstruction",
-                "warn",
-            )
+        warn(
+            "sharp_kernel",
+            f"the kernel {known_kernel(first.kernel) or 'stated'} is a sharp one, a smooth one "
+            "was wanted: its noise passes for calcium; choose the soft tissue reconstruction",
         )
     if any(header.contrast_agent for header in headers):
-        reasons.append(
-            Reason(
-                "contrast_agent",
-                "the header states a contrast agent, a scan without one was wanted: "
-                "check that the blood is not enhanced",
-                "warn",
-            )
+        warn(
+            "contrast_agent",
+            "the header states a contrast agent, a scan without one was wanted: "
+            "check that the blood is not enhanced",
+        )
+    if any(header.image_type[1:2] == ("SECONDARY",) for header in headers):
+        warn(
+            "derived",
+            "the images were derived from others (a reformat or an average), the original "
+            "reconstruction was wanted: peaks, and so scores, may be lower",
+        )
+    if any(header.rescale_type in OPEN_TYPES for header in headers):
+        warn(
+            "not_hu",
+            "the rescale type leaves open what the values are, HU were wanted: "
+            "check that air is near −1000 and blood near 40",
         )
     if abs(first.gantry_tilt_deg or 0.0) > TILT_TOLERANCE_DEG:
-        reasons.append(
-            Reason(
-                "gantry_tilt",
-                f"the header states a gantry tilt of {first.gantry_tilt_deg:g}° that the slices' "
-                "positions do not show: check that the slices stand straight",
-                "warn",
-            )
+        warn(
+            "gantry_tilt",
+            f"the header states a gantry tilt of {first.gantry_tilt_deg:g}° that the slices' "
+            "positions do not show: check that the slices stand straight",
         )
     if first.series_uid is None:
-        reasons.append(
-            Reason(
-                "no_series_uid",
-                "the files carry no series UID and were taken as one series by their folder: "
-                "check that they belong together",
-                "warn",
-            )
+        warn(
+            "no_series_uid",
+            "the files carry no series UID and were taken as one series by their folder: "
+            "check that they belong together",
         )
     return tuple(reasons)

@@ -6,47 +6,39 @@ import math
 import os
 import re
 import struct
-import warnings
-from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import IO, Literal
+from typing import IO
 
-import pydicom
-from pydicom.dataelem import RawDataElement
-from pydicom.dataset import Dataset
-from pydicom.tag import Tag
+from cacnb.ct.dicom_elements import (
+    BIG_ENDIAN,
+    DEFLATED,
+    IMPLICIT,
+    PIXEL_DATA,
+    Elements,
+    quiet_pydicom,
+    read_elements,
+)
 
-#: The elements that are read; the rest of the header, names included, is passed over.
-_KEYWORDS = (
-    "SOPClassUID", "SOPInstanceUID", "SeriesInstanceUID", "StudyInstanceUID", "Modality",
-    "ImageType", "PhotometricInterpretation", "SamplesPerPixel", "Rows", "Columns",
-    "BitsAllocated", "NumberOfFrames", "ImagePositionPatient", "ImageOrientationPatient",
-    "PixelSpacing", "SliceThickness", "GantryDetectorTilt", "FrameOfReferenceUID",
-    "RescaleSlope", "RescaleIntercept", "KVP", "ConvolutionKernel", "ContrastBolusAgent",
-)  # fmt: skip
-_TAG_OF = {keyword: Tag(keyword) for keyword in _KEYWORDS}
+__all__ = ["NATIVE", "SliceHeader", "quiet_pydicom", "read_header"]
 
-#: Elements stored as two bytes (VR US).
-_BINARY = {"SamplesPerPixel", "Rows", "Columns", "BitsAllocated"}
-
-_DEFLATED = "1.2.840.10008.1.2.1.99"
-_IMPLICIT = "1.2.840.10008.1.2"
-_BIG_ENDIAN = "1.2.840.10008.1.2.2"
-_NATIVE = {_IMPLICIT, "1.2.840.10008.1.2.1", _BIG_ENDIAN}
+#: Transfer syntaxes whose pixels lie in the file as they are.
+NATIVE = {IMPLICIT, "1.2.840.10008.1.2.1", BIG_ENDIAN}
 _JPEG_2000 = {"1.2.840.10008.1.2.4.90", "1.2.840.10008.1.2.4.91"}
-_PIXEL_DATA = 0x7FE00010
-_FLOAT_PIXEL_DATA = (0x7FE00008, 0x7FE00009)
 _ITEM, _SEQUENCE_END = 0xFFFEE000, 0xFFFEE0DD
 _UNDEFINED = 0xFFFFFFFF
+_MODALITY = re.compile(r"[A-Z0-9]{1,16}")
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class SliceHeader:
-    """What one file says of its slice; `None` where it does not say it, or says it malformed.
+    """What one file, or one frame of a file, says of its slice.
 
-    `truncated` is True where the file holds fewer bytes of pixels than its header promises.
+    `None` where it does not say it, or says it malformed. `pixels_at` is where the values begin in
+    an uncompressed file. `padding` holds the stored values from and to which pixels are none.
+    `truncated` is True where the file does not hold the bytes of pixels that its header promises:
+    fewer, or more than one byte to fill up. `frame` is the number, from 0, of a frame in its file.
     """
 
     path: Path
@@ -54,11 +46,17 @@ class SliceHeader:
     sop_class: str
     modality: str
     image_type: tuple[str, ...]
+    acquisition: str
     photometric: str
     samples: int
     rows: int
     columns: int
     frames: int
+    bits_allocated: int
+    bits_stored: int
+    high_bit: int
+    signed: bool | None
+    padding: tuple[int, int] | None
     position: tuple[float, ...] | None
     orientation: tuple[float, ...] | None
     pixel_spacing: tuple[float, ...] | None
@@ -67,20 +65,15 @@ class SliceHeader:
     frame_of_reference: str
     slope: float | None
     intercept: float | None
+    rescale_type: str
     kvp: float | None
     kernel: str
     contrast_agent: bool
     transfer_syntax: str
     has_pixels: bool
     truncated: bool
-
-
-@contextmanager
-def quiet_pydicom() -> Iterator[None]:
-    """Within this block pydicom neither judges values nor warns: the checks here do both."""
-    with warnings.catch_warnings(), pydicom.config.disable_value_validation():
-        warnings.simplefilter("ignore")
-        yield
+    pixels_at: int | None
+    frame: int = 0
 
 
 def read_header(path: Path) -> SliceHeader | None:
@@ -96,134 +89,127 @@ def read_header(path: Path) -> SliceHeader | None:
     ValueError
         Where the file begins as DICOM and cannot be parsed.
     """
-    with path.open("rb") as file:
-        start = file.read(132)
-        file.seek(0)
-        force = start[128:132] != b"DICM"
-        if force and not _begins_like_a_dataset(start):
-            return None
-        try:
-            dataset = pydicom.dcmread(
-                file, stop_before_pixels=True, specific_tags=list(_TAG_OF.values()), force=force
-            )
-            return _header_of(dataset, path, file)
-        except OSError:
-            raise
-        except Exception as error:  # a damaged header breaks parsers anywhere: struct, zlib, …
-            raise ValueError(f"the header breaks off or is damaged ({error})") from error
+    with path.open("rb", buffering=0) as file:
+        elements = read_elements(file)
+        return None if elements is None else _header_of(elements, path, file)
 
 
-def _begins_like_a_dataset(start: bytes) -> bool:
-    """Whether a file without preamble begins with an element of group 2 or 8, low numbered."""
-    if len(start) < 8:
-        return False
-    group, element = struct.unpack("<HH", start[:4])
-    return group in (0x0002, 0x0008) and element <= 0x0020
-
-
-def _header_of(dataset: Dataset, path: Path, file: IO[bytes]) -> SliceHeader | None:
-    meta = getattr(dataset, "file_meta", Dataset())
-    syntax = str(meta.get("TransferSyntaxUID") or _IMPLICIT)
-    sop_class = _text(dataset, "SOPClassUID") or str(meta.get("MediaStorageSOPClassUID") or "")
-    modality = _text(dataset, "Modality")
+def _header_of(elements: Elements, path: Path, file: IO[bytes]) -> SliceHeader | None:
+    texts, syntax = elements.texts, elements.transfer_syntax
+    sop_class = texts.get("SOPClassUID") or elements.meta_class
+    modality = texts.get("Modality", "")
     if not sop_class and not modality:
         return None
-    rows, columns = _count(dataset, "Rows"), _count(dataset, "Columns")
-    samples, frames = _count(dataset, "SamplesPerPixel", 1), _count(dataset, "NumberOfFrames", 1)
-    bits = _count(dataset, "BitsAllocated", 16)
-    if syntax == _DEFLATED:
-        stored = (True, False)  # inflating the header has inflated the pixels: the stream is whole
+    rows, columns = count(texts, "Rows"), count(texts, "Columns")
+    samples, frames = count(texts, "SamplesPerPixel", 1), count(texts, "NumberOfFrames", 1)
+    bits = count(texts, "BitsAllocated")
+    pixels_at: int | None = None
+    if syntax == DEFLATED:
+        has_pixels, truncated = True, False  # inflating the header has inflated the pixels too
+    elif elements.pixels_at is None:
+        has_pixels, truncated = False, False
     else:
-        stored = _stored_pixels(file, syntax, (rows * columns * samples * frames * bits + 7) // 8)
-    tilt = _numbers(dataset, "GantryDetectorTilt", 1)
-    thickness = _numbers(dataset, "SliceThickness", 1)
-    slope, intercept = (
-        _numbers(dataset, "RescaleSlope", 1),
-        _numbers(dataset, "RescaleIntercept", 1),
-    )
-    kvp = _numbers(dataset, "KVP", 1)
+        file.seek(elements.pixels_at)
+        wanted = (rows * columns * samples * frames * bits + 7) // 8
+        has_pixels, truncated, pixels_at = _stored_pixels(file, syntax, wanted)
+    stored = count(texts, "BitsStored")
     return SliceHeader(
         path=path,
-        series_uid=_text(dataset, "SeriesInstanceUID") or None,
+        series_uid=texts.get("SeriesInstanceUID") or None,
         sop_class=sop_class,
-        modality=modality if re.fullmatch(r"[A-Z0-9]{1,16}", modality) else "",
-        image_type=tuple(_text(dataset, "ImageType").upper().replace(" ", "").split("\\")),
-        photometric=_text(dataset, "PhotometricInterpretation"),
+        modality=modality if _MODALITY.fullmatch(modality) else "",
+        image_type=image_type_of(texts.get("ImageType", "")),
+        acquisition=texts.get("AcquisitionNumber", ""),
+        photometric=texts.get("PhotometricInterpretation", ""),
         samples=samples,
         rows=rows,
         columns=columns,
         frames=frames,
-        position=_numbers(dataset, "ImagePositionPatient", 3),
-        orientation=_numbers(dataset, "ImageOrientationPatient", 6),
-        pixel_spacing=_numbers(dataset, "PixelSpacing", 2),
-        thickness_mm=thickness[0] if thickness else None,
-        gantry_tilt_deg=tilt[0] if tilt else None,
-        frame_of_reference=_text(dataset, "FrameOfReferenceUID"),
-        slope=slope[0] if slope else None,
-        intercept=intercept[0] if intercept else None,
-        kvp=kvp[0] if kvp else None,
-        kernel=_text(dataset, "ConvolutionKernel"),
-        contrast_agent=_text(dataset, "ContrastBolusAgent").upper() not in ("", "NONE", "NO"),
+        bits_allocated=bits,
+        bits_stored=stored,
+        high_bit=count(texts, "HighBit", stored - 1),
+        signed={"0": False, "1": True}.get(texts.get("PixelRepresentation", "")),
+        padding=_padding(texts),
+        position=numbers(texts, "ImagePositionPatient", 3),
+        orientation=numbers(texts, "ImageOrientationPatient", 6),
+        pixel_spacing=numbers(texts, "PixelSpacing", 2),
+        thickness_mm=number(texts, "SliceThickness"),
+        gantry_tilt_deg=number(texts, "GantryDetectorTilt"),
+        frame_of_reference=texts.get("FrameOfReferenceUID", ""),
+        slope=number(texts, "RescaleSlope"),
+        intercept=number(texts, "RescaleIntercept"),
+        rescale_type=texts.get("RescaleType", "").upper(),
+        kvp=number(texts, "KVP"),
+        kernel=texts.get("ConvolutionKernel", ""),
+        contrast_agent=texts.get("ContrastBolusAgent", "").upper() not in ("", "NONE", "NO"),
         transfer_syntax=syntax,
-        has_pixels=stored[0] and rows > 0 and columns > 0,
-        truncated=stored[1],
+        has_pixels=has_pixels and rows > 0 and columns > 0,
+        truncated=truncated,
+        pixels_at=pixels_at,
     )
 
 
-def _text(dataset: Dataset, keyword: str) -> str:
-    """An element's stored text, values parted by backslashes; numbers in binary as text too.
-
-    pydicom's conversion to its value types would take half of an inspection's time.
-    """
-    if _TAG_OF[keyword] not in dataset:
-        return ""
-    element: object = dataset.get_item(_TAG_OF[keyword])
-    value: object = getattr(element, "value", None)
-    if isinstance(element, RawDataElement) and isinstance(value, bytes):
-        if keyword in _BINARY:
-            order: Literal["little", "big"] = "little" if element.is_little_endian else "big"
-            return str(int.from_bytes(value[:2], order)) if len(value) >= 2 else ""
-        return value.decode("latin-1").strip(" \0")
-    if value is None:
-        return ""
-    if isinstance(value, Iterable) and not isinstance(value, str):
-        return "\\".join(str(item) for item in value).strip()
-    return str(value).strip()
+def image_type_of(text: str) -> tuple[str, ...]:
+    """The values of ImageType or FrameType, in capitals and without blanks."""
+    return tuple(text.upper().replace(" ", "").split("\\"))
 
 
-def _numbers(dataset: Dataset, keyword: str, count: int) -> tuple[float, ...] | None:
+def numbers(texts: Mapping[str, str], keyword: str, wanted: int) -> tuple[float, ...] | None:
+    """So many finite numbers, or None where the text holds anything else."""
+    text = texts.get(keyword)
+    if not text or "_" in text:  # Python reads 1_0 as ten, DICOM knows no such number
+        return None
     try:
-        numbers = tuple(float(item) for item in _text(dataset, keyword).split("\\"))
+        found = tuple(map(float, text.split("\\")))
     except ValueError:
         return None
-    return numbers if len(numbers) == count and all(map(math.isfinite, numbers)) else None
+    return found if len(found) == wanted and all(map(math.isfinite, found)) else None
 
 
-def _count(dataset: Dataset, keyword: str, absent: int = 0) -> int:
-    numbers = _numbers(dataset, keyword, 1)
-    return int(numbers[0]) if numbers else absent
+def number(texts: Mapping[str, str], keyword: str) -> float | None:
+    """One finite number, or None."""
+    found = numbers(texts, keyword, 1)
+    return found[0] if found else None
 
 
-def _stored_pixels(file: IO[bytes], syntax: str, wanted_bytes: int) -> tuple[bool, bool]:
-    """Whether pixels follow at the file's position, and whether they break off too early."""
-    order = ">" if syntax == _BIG_ENDIAN else "<"
+def count(texts: Mapping[str, str], keyword: str, absent: int = 0) -> int:
+    """A whole number, or `absent` where none is stated."""
+    found = numbers(texts, keyword, 1)
+    return int(found[0]) if found else absent
+
+
+def _padding(texts: Mapping[str, str]) -> tuple[int, int] | None:
+    if not texts.get("PixelPaddingValue"):
+        return None
+    value = count(texts, "PixelPaddingValue")
+    limit = count(texts, "PixelPaddingRangeLimit", value)
+    return min(value, limit), max(value, limit)
+
+
+def _stored_pixels(
+    file: IO[bytes], syntax: str, wanted_bytes: int
+) -> tuple[bool, bool, int | None]:
+    """Whether pixels follow at the file's position, whether they break off, where they begin."""
+    order = ">" if syntax == BIG_ENDIAN else "<"
     size = os.fstat(file.fileno()).st_size
     start = file.read(12)
     if len(start) < 8:
-        return False, False
+        return False, False, None
     group, element = struct.unpack(order + "HH", start[:4])
-    if (group << 16 | element) not in (_PIXEL_DATA, *_FLOAT_PIXEL_DATA):
-        return False, False
-    if syntax == _IMPLICIT:
-        file.seek(-4, os.SEEK_CUR)
+    if (group << 16 | element) != PIXEL_DATA:  # fractions (float pixels) are no CT image's
+        return False, False, None
+    if syntax == IMPLICIT:
+        file.seek(8 - len(start), os.SEEK_CUR)
         (length,) = struct.unpack("<I", start[4:8])
     elif len(start) == 12:
         (length,) = struct.unpack(order + "I", start[8:12])
     else:
-        return True, True
+        return True, True, None
+    at = file.tell()
     if length == _UNDEFINED:
-        return True, not _fragments_end(file, size, is_j2k=syntax in _JPEG_2000)
-    return True, length < wanted_bytes * (syntax in _NATIVE) or file.tell() + length > size
+        return True, not _fragments_end(file, size, is_j2k=syntax in _JPEG_2000), None
+    fits = syntax not in NATIVE or wanted_bytes <= length <= wanted_bytes + 1
+    return True, not fits or at + length > size, at
 
 
 def _fragments_end(file: IO[bytes], size: int, *, is_j2k: bool) -> bool:
@@ -238,6 +224,8 @@ def _fragments_end(file: IO[bytes], size: int, *, is_j2k: bool) -> bool:
             return False
         fragments.append((file.tell(), length))
         file.seek(length, os.SEEK_CUR)
+    else:
+        return False  # the mark at the end is missing, and with it who knows what
     pixels = fragments[1:]
     if not any(length for _, length in pixels):
         return False

@@ -21,6 +21,8 @@ AXIAL_NORMAL = 0.9
 PLAUSIBLE_SPACING_MM = (0.1, 20.0)
 #: Above this thickness a plaque of a few millimetres fades into its slice.
 THICKEST_MM = 5.0
+#: Slices further apart than this many thicknesses leave gaps (rounding and 1.25 mm aside).
+GAP_FACTOR = 1.1
 #: Fewer slices have no reliable step.
 FEWEST_SLICES = 3
 #: An adult heart is about 80 to 140 mm tall.
@@ -54,7 +56,10 @@ def shear_deg(affine: Affine) -> float:
     """How far the third array axis departs from the normal of the first two, in degrees."""
     directions = _directions(affine)
     normal = np.cross(directions[:, 0], directions[:, 1])
-    normal /= np.linalg.norm(normal)
+    length = np.linalg.norm(normal)
+    if not length > 0:  # the first two run along each other
+        return 90.0
+    normal /= length
     sine = np.linalg.norm(np.cross(normal, directions[:, 2]))
     return float(np.degrees(np.arcsin(np.clip(sine, 0.0, 1.0))))
 
@@ -95,7 +100,7 @@ def tilt_reason(angle_deg: float) -> Reason:
 
 
 def stack_reasons(slices: int, step_mm: float, thickness_mm: float | None) -> tuple[Reason, ...]:
-    """Why a stack is too short or its slices too thick: `too_few_slices`, `too_thick`."""
+    """Why a stack is too short or its slices too thick: `too_few_slices` and others."""
     reasons: list[Reason] = []
     if slices < FEWEST_SLICES:
         reasons.append(
@@ -121,6 +126,15 @@ def stack_reasons(slices: int, step_mm: float, thickness_mm: float | None) -> tu
                 "too_thick",
                 f"the slices are {thick:g} mm thick or apart, at most {THICKEST_MM:g} mm were "
                 "wanted: small calcifications fade; use a thinner reconstruction if there is one",
+                "warn",
+            )
+        )
+    if slices >= FEWEST_SLICES and thickness_mm and step_mm > GAP_FACTOR * thickness_mm:
+        reasons.append(
+            Reason(
+                "gaps",
+                f"slices of {thickness_mm:g} mm stand {step_mm:g} mm apart, slices that touch were "
+                "wanted: calcium between them is not seen",
                 "warn",
             )
         )

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -35,12 +35,16 @@ _NO_GEOMETRY = (
 
 @dataclass(frozen=True, eq=False)
 class ImageHeader:
-    """An image file's shape (i, j, k), affine to LPS mm (3, 4), files, and reasons against it."""
+    """An image file's shape (i, j, k), affine to LPS mm (3, 4), files, and reasons against it.
+
+    `wanted_bytes` are those of its voxels, unpacked; 0 where its reader counts them itself.
+    """
 
     files: tuple[Path, ...]
     shape: tuple[int, int, int]
     affine: Affine | None
     reasons: tuple[Reason, ...]
+    wanted_bytes: int = 0
 
     @property
     def slices(self) -> int:
@@ -127,9 +131,16 @@ def _itk(path: Path) -> ImageHeader:
     affine = None
     if dimension == 3 and stated:
         affine = affine_of(reader.GetSpacing(), reader.GetOrigin(), reader.GetDirection())
+        turn = np.reshape(reader.GetDirection(), (3, 3))
+        if not np.allclose(turn @ turn.T, np.eye(3), atol=1e-3):
+            affine = None
+            reasons.append(Reason("no_geometry", _NO_GEOMETRY))
     elif dimension <= 3:
         reasons.append(Reason("no_geometry", _NO_GEOMETRY))
-    return _judged(files, (size[0], size[1], size[2]), affine, reasons)
+    probe = SimpleITK.Image([1] * dimension, reader.GetPixelID(), reader.GetNumberOfComponents())
+    wanted = int(np.prod(reader.GetSize())) * SimpleITK.GetArrayViewFromImage(probe).nbytes
+    judged = _judged(files, (size[0], size[1], size[2]), affine, reasons)
+    return replace(judged, wanted_bytes=wanted)
 
 
 def affine_of(

@@ -33,8 +33,8 @@ class NiftiHeader:
     """Where the voxels of a NIfTI file stand and lie.
 
     `shape` is (i, j, k); `affine` (3, 4) leads from an index to LPS in the file's unit, or is None
-    where the file has neither qform nor sform; `unit` is "m", "mm", "µm" or None for not stated;
-    `dtype` is None for colours and complex numbers.
+    where the file has neither qform nor sform, or both and they disagree; `unit` is "m", "mm", "µm"
+    or None for not stated; `dtype` is None for colours and complex numbers.
     """
 
     shape: tuple[int, int, int]
@@ -82,7 +82,9 @@ def read_nifti(path: Path) -> tuple[NDArray[np.generic], NiftiHeader]:
             raw = file.read(header.wanted_bytes - header.offset)
             if len(raw) < header.wanted_bytes - header.offset:
                 raise ValueError("the file ends before its voxels do")
-            file.read(1)  # gzip compares its checksum only when it meets the end
+            if path.name.lower().endswith(".gz"):
+                while file.read(1 << 20):  # gzip compares its checksum only when it meets the end
+                    pass
     except (EOFError, zlib.error, gzip.BadGzipFile) as error:
         raise ValueError("the file is damaged: it does not unpack") from error
     i, j, k = header.shape
@@ -211,8 +213,11 @@ def _header(
         raise ValueError("the header states an impossible shape")
     i, j, k = (*sizes, 1, 1, 1)[:3]
     ras: NDArray[np.float64] | None = None
+    sform = np.reshape(np.asarray(rows, dtype=np.float64), (3, 4))
     if codes[1] > 0:
-        ras = np.reshape(np.asarray(rows, dtype=np.float64), (3, 4))
+        ras = sform
+        if codes[0] > 0 and not _same_place(_qform(pixdim, quaternion), sform, (i, j, k)):
+            ras = None
     elif codes[0] > 0:
         ras = _qform(pixdim, quaternion)
     name = _TYPES.get(int(datatype))
@@ -229,6 +234,13 @@ def _header(
         slope=float(slope),
         intercept=float(intercept),
     )
+
+
+def _same_place(a: Affine, b: Affine, shape: tuple[int, int, int]) -> bool:
+    """Whether two affines put the corners of an image within half a voxel of each other."""
+    corners = np.array(np.meshgrid(*[(0, n - 1) for n in shape], [1.0])).reshape(4, -1)
+    apart = np.abs((a - b) @ corners)
+    return bool(apart.max() <= 0.5 * np.linalg.norm(b[:, :3], axis=0).min())
 
 
 def _qform(pixdim: tuple[float, ...], quaternion: tuple[float, ...]) -> NDArray[np.float64]:

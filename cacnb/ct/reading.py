@@ -10,8 +10,9 @@ import numpy as np
 import SimpleITK
 from numpy.typing import NDArray
 
-from cacnb.ct.dicom_headers import quiet_pydicom, read_header
+from cacnb.ct.dicom_headers import read_header
 from cacnb.ct.geometry import Affine, grid_reasons, to_patient_axes
+from cacnb.ct.image_data import check_voxels
 from cacnb.ct.image_headers import (
     NIFTI_ENDINGS,
     affine_of,
@@ -20,16 +21,16 @@ from cacnb.ct.image_headers import (
     read_image_header,
 )
 from cacnb.ct.nifti import read_nifti
-from cacnb.ct.series import Series, find_series
-from cacnb.ct.slice_stack import stack
+from cacnb.ct.pixels import AIR_HU, slices_hu
+from cacnb.ct.series import Series, Unread, find_series, judged
 from cacnb.ct.verdict import Reason
 from cacnb.ct.volume import Volume
 from cacnb.errors import InputError
 
-#: HU of nothing; scanners pad the square image around the round field with less.
-AIR_HU = -1024.0
 #: A scan of a body has lung, bowel gas or air around it below this value.
 SOME_AIR_HU = -200.0
+#: Codes of files that may have been slices.
+DAMAGED = ("undecodable", "unreadable", "empty_file")
 #: What a label or a probability must reach to be in a mask.
 MASK_THRESHOLD = 0.5
 
@@ -74,7 +75,8 @@ def read_scan(path: Path) -> tuple[Series, Volume]:
     """The one scan below a path, and its volume in HU.
 
     A refused series beside the one scan (a localizer, an RTSTRUCT) is passed over. The series gains
-    a `not_hu` warning where no voxel is as dark as air.
+    a `not_hu` warning where no voxel is as dark as air, and `unread_files` where files stand beside
+    it that cannot be read and may belong to it.
 
     Raises
     ------
@@ -86,7 +88,8 @@ def read_scan(path: Path) -> tuple[Series, Volume]:
     fit = [series for series in found.series if series.verdict != "refused"]
     if len(fit) == 1:
         volume = read_volume(fit[0])
-        return _with_value_warning(fit[0], volume), volume
+        series = _with_unread_warning(fit[0], found.unread)
+        return with_value_warning(series, volume), volume
     if len(fit) > 1:
         raise InputError(
             "several_series",
@@ -157,21 +160,13 @@ def read_mask(path: Path, like: Volume, *, may_be_empty: bool = False) -> Volume
 
 def _read_slices(files: tuple[Path, ...]) -> tuple[NDArray[np.generic], Affine]:
     """Pixels (k, j, i) of DICOM slices in the given order, rescaled one by one, and their grid."""
-    with quiet_pydicom():
-        headers = [header for file in files if (header := read_header(file)) is not None]
-    ordered, affine, reasons = stack(headers)
-    if affine is None or tuple(header.path for header in ordered) != files:
+    headers = [read_header(file) for file in files]
+    ordered, affine, reasons = judged([header for header in headers if header is not None])
+    if affine is None or tuple(dict.fromkeys(header.path for header in ordered)) != files:
         raise ValueError("the files changed since their headers were read")
     if any(reason.severity == "refuse" for reason in reasons):
         raise ValueError("the slices no longer make one stack")
-    reader = SimpleITK.ImageSeriesReader()
-    reader.SetFileNames([str(file) for file in files])
-    reader.SetOutputPixelType(SimpleITK.sitkFloat32)
-    with quiet_itk():
-        array = SimpleITK.GetArrayFromImage(reader.Execute())
-    if array.shape != (len(files), ordered[0].rows, ordered[0].columns):
-        raise ValueError("the decoder gave another number of pixels than the headers state")
-    return array, affine
+    return slices_hu(tuple(ordered)), affine
 
 
 def _read_image(path: Path) -> tuple[NDArray[np.generic], Affine]:
@@ -181,7 +176,9 @@ def _read_image(path: Path) -> tuple[NDArray[np.generic], Affine]:
         affine = header.affine
     else:
         with quiet_itk():
-            affine = read_image_header(path).affine
+            described = read_image_header(path)
+            affine = described.affine
+            check_voxels(path, described.files[1:], described.wanted_bytes)
             image = SimpleITK.ReadImage(str(path))
         array = SimpleITK.GetArrayFromImage(image)
         if affine is not None:
@@ -195,13 +192,27 @@ def _read_image(path: Path) -> tuple[NDArray[np.generic], Affine]:
     return array, affine
 
 
-def _with_value_warning(series: Series, volume: Volume) -> Series:
+def with_value_warning(series: Series, volume: Volume) -> Series:
+    """The series, with a `not_hu` warning where no voxel of its volume is as dark as air."""
     if volume.array.min() < SOME_AIR_HU:
         return series
     reason = Reason(
         "not_hu",
         f"no voxel is below {SOME_AIR_HU:g} HU, air or lung was wanted: "
         "check that the values are HU and not shifted ones",
+        "warn",
+    )
+    return replace(series, reasons=(*series.reasons, reason))
+
+
+def _with_unread_warning(series: Series, unread: tuple[Unread, ...]) -> Series:
+    lost = sum(one.code in DAMAGED for one in unread)
+    if not lost:
+        return series
+    reason = Reason(
+        "unread_files",
+        f"{lost} file{'s' * (lost != 1)} beside the scan cannot be read and may belong to it, "
+        "whole files were wanted: copy the series again; `cacnb inspect` lists them",
         "warn",
     )
     return replace(series, reasons=(*series.reasons, reason))

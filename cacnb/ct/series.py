@@ -2,7 +2,8 @@
 
 Files in are files accounted for: each stands in one series or in `unread`. DICOM objects that are
 not CT images (RTSTRUCT, RTPLAN, SEG, SR) are series refused as `not_ct`; CT objects without pixels
-are refused as `no_pixels`; a multi-frame file is a series of its own, refused as `multiframe`.
+are refused as `no_pixels`; a multi-frame file is a series of its own; what one series UID holds of
+several volumes is one series a volume.
 """
 
 from __future__ import annotations
@@ -12,16 +13,22 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from cacnb.ct.archives import Unpacked, unpack
-from cacnb.ct.dicom_checks import protocol_reasons, slice_reasons
-from cacnb.ct.dicom_headers import SliceHeader, quiet_pydicom, read_header
-from cacnb.ct.geometry import spacing_zyx
+from cacnb.ct.archives import Unpacked
+from cacnb.ct.dicom_checks import (
+    ENHANCED_CLASSES,
+    not_enhanced,
+    protocol_reasons,
+    slice_reasons,
+)
+from cacnb.ct.dicom_headers import SliceHeader
+from cacnb.ct.enhanced import frames_of
+from cacnb.ct.found_files import Found, files_below, why
+from cacnb.ct.geometry import Affine, spacing_zyx
+from cacnb.ct.header_reading import Progress, read_headers
 from cacnb.ct.image_headers import is_image, quiet_itk, read_image_header
+from cacnb.ct.one_volume import parts_of
 from cacnb.ct.slice_stack import stack
 from cacnb.ct.verdict import Reason, Verdict, verdict_of
-
-#: What stood where a series was looked for: (file, its name for people, the archive it came from).
-_Found = tuple[Path, Path, Unpacked | None]
 
 
 @dataclass(frozen=True)
@@ -65,7 +72,9 @@ class Series:
             "slices": self.slices,
             "spacing_mm": None if self.spacing_mm is None else list(self.spacing_mm),
             "verdict": self.verdict,
-            "reasons": [{"code": r.code, "message": r.message} for r in self.reasons],
+            "reasons": [
+                {"code": r.code, "message": r.message, "severity": r.severity} for r in self.reasons
+            ],
         }
 
 
@@ -97,12 +106,13 @@ class Inspection:
         }
 
 
-def find_series(paths: Sequence[Path]) -> Inspection:
-    """Every series below files, folders and zips, in the order of their paths.
+def find_series(paths: Sequence[Path], on_progress: Progress | None = None) -> Inspection:
+    """Every series below files, folders and archives, in the order of their paths.
 
-    Folders are walked to the bottom and zips unpacked into a temporary folder that lives as long
-    as one of their series. Only headers are read. Never raises for what a file holds: that stands
-    in the verdicts and in `unread`.
+    Folders are walked to the bottom; zips and tars, and those in them, are unpacked into a
+    temporary folder that lives as long as one of their series. Only headers are read. Never raises
+    for what a file holds: that stands in the verdicts and in `unread`. `on_progress` is called with
+    the number of headers read, of all, and what is being done.
 
     Example
     -------
@@ -111,149 +121,127 @@ def find_series(paths: Sequence[Path]) -> Inspection:
     """
     series: list[Series] = []
     unread: list[Unread] = []
-    groups: dict[tuple[object, ...], list[tuple[SliceHeader, _Found]]] = {}
-    companions: set[Path] = set()
-    others: list[_Found] = []
-    with quiet_pydicom(), quiet_itk():
-        for found in _files_below(paths, unread):
-            file, name, archive = found
+    images: list[Found] = []
+    others: list[Found] = []
+    for found in files_below(paths, lambda *what: unread.append(Unread(*what))):
+        (images if found.is_regular and is_image(found.file) else others).append(found)
+    with quiet_itk():
+        for found in images:
             try:
-                if is_image(file) and not _is_special(file):
-                    series.append(_image_series(found))
-                    companions.update(series[-1].files[1:])
-                    continue
-                header = None if _is_special(file) else read_header(file)
+                series.append(_image_series(found))
             except (ValueError, OSError) as error:
-                unread.append(_unreadable(name, error))
-                continue
-            if header is None:
-                others.append(found)
-            else:
-                groups.setdefault(_group_of(header, archive), []).append((header, found))
-    series.extend(_dicom_series(group) for group in groups.values())
-    unread.extend(_not_an_image(*found[:2]) for found in others if found[0] not in companions)
+                unread.append(_unreadable(found, error))
+    companions = {file for one in series for file in one.files[1:]}
+    regular = [found for found in others if found.is_regular]
+    unread.extend(_not_an_image(found) for found in others if not found.is_regular)
+    groups: dict[tuple[object, ...], list[tuple[SliceHeader, Found]]] = {}
+    for found, read in zip(
+        regular, read_headers([one.file for one in regular], on_progress), strict=True
+    ):
+        if isinstance(read, SliceHeader):
+            groups.setdefault(_group_of(read, found.archive), []).append((read, found))
+        elif read is None:
+            if found.file not in companions:
+                unread.append(_not_an_image(found))
+        else:
+            unread.append(_unreadable(found, read))
+    for group in groups.values():
+        series.extend(_dicom_series(group))
     return Inspection(
         tuple(sorted(series, key=lambda one: (str(one.path), one.series_uid or ""))),
         tuple(sorted(unread, key=lambda one: str(one.path))),
     )
 
 
-def _files_below(paths: Sequence[Path], unread: list[Unread]) -> Iterator[_Found]:
-    """Every file once, sorted, archives unpacked; what cannot be entered goes to `unread`."""
-    seen: set[str] = set()
-    for path in paths:
-        for file in _walk(Path(path), unread):
-            if (real := os.path.realpath(file)) in seen:
-                continue
-            seen.add(real)
-            if file.suffix.lower() != ".zip":
-                yield file, file, None
-                continue
-            try:
-                archive = unpack(file)
-            except (ValueError, OSError) as error:
-                unread.append(_unreadable(file, error, code="undecodable"))
-                continue
-            unread.extend(Unread(file / member, *why) for member, *why in archive.left_out)
-            if not archive.members and not archive.left_out:
-                unread.append(Unread(file, "empty", "the archive holds no files"))
-            for inner in sorted(archive.members):
-                yield inner, file / archive.members[inner], archive
-
-
-def _walk(path: Path, unread: list[Unread]) -> Iterator[Path]:
-    if path.is_dir():
-
-        def note(error: OSError) -> None:
-            unread.append(_unreadable(Path(error.filename), error))
-
-        for folder, folders, names in os.walk(path, onerror=note):
-            folders.sort()
-            yield from (Path(folder, name) for name in sorted(names))
-    elif path.exists() or path.is_symlink():
-        yield path
-    else:
-        unread.append(
-            Unread(path, "missing", "nothing stands at this path, a scan was wanted: check it")
-        )
-
-
-def _is_special(path: Path) -> bool:
-    """Whether a path is a pipe, socket or device: opening one may wait for ever."""
-    return path.exists() and not path.is_file()
-
-
 def _group_of(header: SliceHeader, archive: Unpacked | None) -> tuple[object, ...]:
-    """Files with equal keys are one series; a multi-frame file is one by itself."""
-    if header.frames > 1:
+    """Files with equal keys stand under one series UID; a multi-frame file is one by itself."""
+    if header.frames > 1 or header.sop_class in ENHANCED_CLASSES:
         return id(archive), header.path
     return id(archive), header.series_uid or header.path.parent, header.modality
 
 
-def _dicom_series(group: list[tuple[SliceHeader, _Found]]) -> Series:
-    headers = [header for header, _ in group]
-    names = [name for _, (_, name, _) in group]
-    archive = group[0][1][2]
-    reasons = slice_reasons(headers)
-    affine = None
-    if not any(reason.code in ("not_ct", "no_pixels", "multiframe") for reason in reasons):
-        ordered, affine, geometry = stack(headers)
-        headers, reasons = list(ordered), reasons + geometry
-    if affine is not None:
-        codes = {reason.code for reason in reasons}
-        reasons += tuple(r for r in protocol_reasons(headers) if r.code not in codes)
-    first = headers[0]
+def _dicom_series(group: list[tuple[SliceHeader, Found]]) -> Iterator[Series]:
+    """One series for every volume of files under one series UID, all with the path of the whole."""
+    names, archive = [found.name for _, found in group], group[0][1].archive
     if archive is not None:
-        path = next(p for p in names[0].parents if p.is_file())
+        path = archive.name
     elif len(names) == 1:
         path = names[0]
     else:
         path = Path(os.path.commonpath([name.parent for name in names]))
-    return Series(
-        path=path,
-        files=tuple(header.path for header in headers),
-        series_uid=first.series_uid,
-        slices=sum(header.frames for header in headers if header.has_pixels),
-        spacing_mm=None if affine is None else spacing_zyx(affine),
-        reasons=reasons,
-        kvp=first.kvp,
-        slice_thickness_mm=first.thickness_mm,
-        archive=archive,
-    )
+    for part in parts_of([header for header, _ in group]):
+        headers, affine, reasons = judged(part.headers)
+        first = headers[0]
+        yield Series(
+            path=path,
+            files=tuple(dict.fromkeys(header.path for header in headers)),
+            series_uid=first.series_uid,
+            slices=sum(header.frames for header in part.headers if header.has_pixels),
+            spacing_mm=None if affine is None else spacing_zyx(affine),
+            reasons=(*reasons, *part.reasons),
+            kvp=first.kvp,
+            slice_thickness_mm=first.thickness_mm,
+            archive=archive,
+        )
 
 
-def _image_series(found: _Found) -> Series:
-    file, name, archive = found
-    header = read_image_header(file)
+def judged(
+    headers: Sequence[SliceHeader],
+) -> tuple[Sequence[SliceHeader], Affine | None, tuple[Reason, ...]]:
+    """Slices of one volume in order, the grid that they make, and what is against scoring them.
+
+    The frames of an enhanced file take its place. The grid is None where there is none.
+    """
+    first = headers[0]
+    if first.frames > 1 or first.sop_class in ENHANCED_CLASSES:
+        try:
+            headers = frames_of(first)
+        except (ValueError, OSError):
+            return headers, None, (*slice_reasons(headers, rescaled=False), not_enhanced(first))
+    reasons = slice_reasons(headers)
+    if any(reason.code in ("not_ct", "no_pixels") for reason in reasons):
+        return headers, None, reasons
+    ordered, affine, geometry = stack(headers)
+    reasons += geometry
+    if affine is not None:
+        codes = {reason.code for reason in reasons}
+        reasons += tuple(r for r in protocol_reasons(ordered) if r.code not in codes)
+    return ordered, affine, reasons
+
+
+def _image_series(found: Found) -> Series:
+    header = read_image_header(found.file)
     return Series(
-        path=name,
+        path=found.name,
         files=header.files,
         series_uid=None,
         slices=header.slices,
         spacing_mm=None if header.affine is None else spacing_zyx(header.affine),
         reasons=header.reasons,
-        archive=archive,
+        archive=found.archive,
     )
 
 
-def _unreadable(path: Path, error: Exception, code: str = "") -> Unread:
+def _unreadable(found: Found, error: ValueError | OSError) -> Unread:
     if isinstance(error, OSError):
-        reason = error.strerror or "it cannot be opened"
-        return Unread(path, code or "unreadable", f"the file cannot be read ({reason}): check it")
-    return Unread(path, code or "undecodable", f"{error}: copy or send the file again")
+        return Unread(found.name, "unreadable", why(error))
+    return Unread(found.name, "undecodable", f"{error}: copy or send the file again")
 
 
-def _not_an_image(file: Path, name: Path) -> Unread:
-    if file.is_file() and file.stat().st_size == 0:
-        return Unread(name, "empty_file", "the file is empty: copy or send it again")
-    if file.suffix.lower() in (".dcm", ".dicom", ".ima"):
+def _not_an_image(found: Found) -> Unread:
+    if not found.is_regular:
+        if found.name.is_symlink() and not found.name.exists():
+            return Unread(found.name, "unreadable", "the link leads nowhere: check it")
+    elif found.file.stat().st_size == 0:
+        return Unread(found.name, "empty_file", "the file is empty: copy or send it again")
+    elif found.file.suffix.lower() in (".dcm", ".dicom", ".ima"):
         return Unread(
-            name,
+            found.name,
             "undecodable",
             "the file is named as DICOM and does not begin as DICOM: copy or send it again",
         )
     return Unread(
-        name,
+        found.name,
         "not_an_image",
         "the file is neither DICOM nor NIfTI, NRRD or MHA, and was passed over",
     )

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Literal
+from typing import Literal, get_args
 
 import numpy as np
 from numpy.typing import NDArray
 
-from cacnb.errors import UsageError
+from cacnb.errors import InputError, UsageError
 
 Connectivity = Literal["2d-4", "2d-8", "3d-6", "3d-26"]
 SizeKind = Literal["none", "area_mm2", "volume_mm3", "voxels", "rounded_pixels"]
@@ -27,8 +27,12 @@ FLOORED_DENSITY_EDGES_HU = (100.0, 200.0, 300.0, 400.0)
 #: Slice thickness in mm for which the Agatston score was defined (Agatston 1990).
 REFERENCE_THICKNESS_MM = 3.0
 
+#: Where a clinical threshold comes from: the convention, whatever the voltage, or the voltage.
+ThresholdRule = Literal["fixed", "kvp"]
+
 #: Threshold in HU by tube voltage in kVp; 147 at 100 kVp as in FQM (doi 10.1002/mp.14912).
 THRESHOLD_HU_BY_KVP = {100: 147.0, 120: 130.0, 130: 130.0, 140: 130.0}
+USUAL_THRESHOLD_HU = 130.0
 
 
 @dataclass(frozen=True)
@@ -265,3 +269,39 @@ def threshold_for_kvp(kvp: float) -> float:
             "give the threshold in HU"
         )
     return THRESHOLD_HU_BY_KVP[round(kvp)]
+
+
+def threshold_by(rule: str, rules: Convention, kvp: float | None) -> float:
+    """The threshold in HU of a convention by a named rule.
+
+    `fixed` is the convention's own at every voltage. `kvp` is the voltage's where that is not the
+    usual 130 HU (147 at 100 kVp), and else the convention's own.
+
+    Raises
+    ------
+    UsageError
+        For a rule of another name.
+    InputError
+        `no_threshold` by `kvp`, for a scan that states no voltage or one that no threshold is
+        published for.
+
+    Example
+    -------
+    >>> [threshold_by(rule, convention("literature"), 100.0) for rule in ("fixed", "kvp")]
+    [130.0, 147.0]
+    """
+    if rule not in get_args(ThresholdRule):
+        known = " or ".join(get_args(ThresholdRule))
+        raise UsageError(f"no threshold rule is called {rule!r}; choose {known}")
+    if rule == "fixed":
+        return rules.threshold_hu
+    if kvp is None or round(kvp) not in THRESHOLD_HU_BY_KVP:
+        stated = "states no tube voltage" if kvp is None else f"was made at {kvp:g} kVp"
+        known = ", ".join(str(voltage) for voltage in THRESHOLD_HU_BY_KVP)
+        raise InputError(
+            "no_threshold",
+            f"the scan {stated}, one of {known} kVp was wanted for a threshold by voltage: "
+            "score it with the convention's own (`--threshold-rule fixed`)",
+        )
+    by_voltage = threshold_for_kvp(kvp)
+    return rules.threshold_hu if by_voltage == USUAL_THRESHOLD_HU else by_voltage

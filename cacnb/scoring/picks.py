@@ -17,7 +17,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from cacnb.ct.reading import AIR_HU
+from cacnb.ct.pixels import AIR_HU
 from cacnb.ct.volume import Volume
 from cacnb.errors import InputError, UsageError
 from cacnb.scoring.candidates import CandidateKey, Candidates

@@ -107,13 +107,17 @@ def test_a_slice_shifted_sideways_refuses_the_series(dicom: Path) -> None:
     assert codes(only(dicom)) == {"mixed_orientation"}
 
 
-def test_a_localizer_under_the_same_series_uid_refuses_the_series(dicom: Path) -> None:
+def test_a_localizer_under_the_same_series_uid_is_a_refused_series_of_its_own(dicom: Path) -> None:
     def become_localizer(d: pydicom.FileDataset) -> None:
         d.ImageType = ["ORIGINAL", "PRIMARY", "LOCALIZER"]
         d.ImageOrientationPatient = [1, 0, 0, 0, 0, -1]
 
     edit(dicom / "slice_0001.dcm", become_localizer)
-    assert {"localizer", "mixed_orientation"} <= codes(only(dicom))
+    axial, scout = find_series([dicom]).series
+    assert (len(axial.files), len(scout.files)) == (23, 1)
+    assert "localizer" in codes(scout)
+    assert axial.verdict == "warned"
+    assert codes(axial, "warn") == {"mixed_orientation"}
 
 
 def test_coronal_slices_are_refused(dicom: Path) -> None:
@@ -147,20 +151,30 @@ def test_slices_turned_by_ninety_degrees_are_usable(dicom: Path) -> None:
         ("ImageOrientationPatient", [0.99, 0.141067, 0, -0.141067, 0.99, 0]),
     ],
 )
-def test_one_slice_of_another_geometry_refuses_the_series(
+def test_one_slice_of_another_geometry_is_parted_and_missed(
     dicom: Path, keyword: str, value: object
 ) -> None:
     edit(dicom / "slice_0007.dcm", lambda d: setattr(d, keyword, value))
+    rest, other = find_series([dicom]).series
+    assert codes(rest) == {"missing_slice"}
+    assert "too_few_slices" in codes(other) | codes(other, "warn") or "not_axial" in codes(other)
+    assert codes(rest, "warn") & codes(other, "warn") == {"mixed_orientation"}
+
+
+def test_slices_of_which_no_three_go_together_are_one_refused_series(dicom: Path) -> None:
+    for i, path in enumerate(sorted(dicom.iterdir())):
+        edit(path, lambda d, i=i: setattr(d, "FrameOfReferenceUID", f"1.2.{i}"))
     assert codes(only(dicom)) == {"mixed_orientation"}
 
 
-def test_one_slice_of_another_matrix_refuses_the_series(dicom: Path) -> None:
+def test_one_slice_of_another_matrix_is_parted_and_missed(dicom: Path) -> None:
     def shrink(d: pydicom.FileDataset) -> None:
         d.Rows = 10
         d.PixelData = d.PixelData[: 10 * d.Columns * 2]
 
     edit(dicom / "slice_0007.dcm", shrink)
-    assert codes(only(dicom)) == {"mixed_orientation"}
+    rest, other = find_series([dicom]).series
+    assert (codes(rest), len(other.files)) == ({"missing_slice"}, 1)
 
 
 @pytest.mark.parametrize(
@@ -462,7 +476,7 @@ def test_every_file_of_the_awkward_collection_is_accounted_for(shared_data: Path
     assert verdicts["awkward/ge_tilt_variable_spacing"][1] == {"gantry_tilt", "uneven_spacing"}
     assert "undecodable" in verdicts["awkward/corrupt_j2k_fda_phantom"][1]
     assert "undecodable" in verdicts["awkward/ct_transfer_syntaxes"][1]
-    assert verdicts["awkward/eCT_Supplemental.dcm"][1] == {"multiframe"}
+    assert verdicts["awkward/eCT_Supplemental.dcm"][1] == {"derived", "too_few_slices"}
     assert verdicts["awkward/rtstruct_heart_dicompyler/rtss.dcm"][1] == {"not_ct"}
 
 

@@ -1,12 +1,13 @@
 import numpy as np
 import pytest
 
-from cacnb.errors import UsageError
+from cacnb.errors import InputError, UsageError
 from cacnb.scoring.conventions import (
     CONVENTIONS,
     DEFAULT_CONVENTION,
     SmallestSize,
     convention,
+    threshold_by,
     threshold_for_kvp,
 )
 
@@ -79,3 +80,24 @@ def test_a_slice_component_has_no_meaning_for_3_d_lesions():
 
     with pytest.raises(ValueError, match="in-plane connectivity"):
         replace(convention("literature"), connectivity="3d-26")
+
+
+def test_the_kvp_rule_takes_147_hu_at_100_kvp_and_else_the_conventions_own():
+    literature, julia = convention("literature"), convention("calciumscoring.jl")
+    assert threshold_by("fixed", literature, 100.0) == 130.0
+    assert threshold_by("kvp", literature, 100.0) == 147.0
+    assert threshold_by("kvp", literature, 120.0) == 130.0
+    assert threshold_by("kvp", julia, 140.0) == julia.threshold_hu == 128.0
+    assert threshold_by("kvp", julia, 100.0) == 147.0
+
+
+@pytest.mark.parametrize("kvp", [None, 80.0])
+def test_the_kvp_rule_refuses_a_voltage_without_a_threshold(kvp: float | None):
+    with pytest.raises(InputError) as caught:
+        threshold_by("kvp", convention("literature"), kvp)
+    assert caught.value.code == "no_threshold"
+
+
+def test_a_threshold_rule_of_another_name_is_a_wrong_call():
+    with pytest.raises(UsageError, match="fixed or kvp"):
+        threshold_by("voltage", convention("literature"), 120.0)
