@@ -30,12 +30,8 @@ from torch import Tensor, nn
 
 from cacnb.learning.augmentation import augment_slices
 from cacnb.learning.batches import SliceSampler, SliceStore
-from cacnb.learning.calcium_cyclegan import (
-    CalciumCycleGan,
-    adversarial_loss,
-    cycle_loss,
-    map_loss,
-)
+from cacnb.learning.calcium_cyclegan import CalciumCycleGan
+from cacnb.learning.map_losses import adversarial_loss, cycle_loss, map_loss
 from cacnb.learning.networks import MapGenerator, NetworkShape, PatchCritic
 from cacnb.learning.recipes import RECIPES, DecompositionRecipe
 

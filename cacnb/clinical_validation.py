@@ -8,19 +8,19 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import pandas as pd
 import torch
 from numpy.typing import NDArray
 from torch import nn
 
 from cacnb.clinical_training import clinical_truth
 from cacnb.ct.reading import read_mask, read_scan
+from cacnb.labels.agreed import visible_scans
 from cacnb.learning.clinical_baseline import label_candidates
 from cacnb.learning.clinical_candidates import find_candidates
 from cacnb.learning.recipes import ClinicalRecipe
 from cacnb.study.cohort import rows_by_scan
 from cacnb.study.detection import count_detections
-from cacnb.training import training_scans
+from cacnb.training_scans import training_scans
 
 #: Thresholds tried on the probability that a component is coronary.
 PROBABILITIES = tuple(round(0.02 * i, 2) for i in range(1, 50))
@@ -46,16 +46,18 @@ class ClinicalLook:
 def clinical_looks(
     study: Path, network: nn.Module, recipe: ClinicalRecipe, device: torch.device
 ) -> Iterator[ClinicalLook]:
-    """The candidates of every scan of a simulated study, with its own heart masks, judged.
+    """The candidates of every labelled scan of a study, with its own heart masks, judged.
 
     Raises
     ------
     InputError
-        `no_study`, `no_masks`, `no_clinical_lesions`.
+        `no_study`, `no_masks`, `no_labels`, `no_clinical_lesions`.
     """
     lesions = rows_by_scan(study / "truth_lesions.csv")
-    table = pd.read_csv(study / "truth_scans.csv", dtype={"scan": str}).set_index("scan")
+    visible = visible_scans(study)
     for scan in training_scans(study):
+        if scan.name not in visible.index:
+            continue
         _, volume = read_scan(scan.path)
         heart = read_mask(scan.heart, volume, may_be_empty=True)
         picked = clinical_truth(study, scan.name, volume, lesions.get(scan.name))
@@ -70,7 +72,7 @@ def clinical_looks(
         size = np.bincount(found.component, minlength=found.count)
         yield ClinicalLook(
             scan.name,
-            bool(table.loc[scan.name, "visible"]),
+            bool(visible[scan.name]),
             probability[:, 1:].sum(axis=1),
             1 + probability[:, 1:].argmax(axis=1),
             np.where(is_true, 1 + votes[:, 1:].argmax(axis=1), 0),

@@ -1,4 +1,4 @@
-"""What the calcium CycleGAN makes of a few validation slices: numbers, F1, a picture; no file."""
+"""What a decomposition makes of a few validation slices: numbers, F1, a picture; no file."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from PIL import Image
 from torch import Tensor
 
 from cacnb.learning.batches import HU_PER_GREY, SliceStore, to_grey
-from cacnb.learning.calcium_cyclegan import CalciumCycleGan, cac_map_hu
+from cacnb.learning.decomposer import Decomposer, cac_map_hu
 from cacnb.study.relative_difference import relative_difference
 from cacnb.training_failures import MAP_HU
 
@@ -33,7 +33,10 @@ VOXEL_MM3 = 1.5
 
 
 class DecompositionView:
-    """Sees the CycleGAN's networks on the same slices each time, without augmentation.
+    """Sees a learner's networks on the same slices each time, without augmentation.
+
+    What a method has no network for is left out: one-sided learning has neither cycle nor critic of
+    slices with CAC, learning from inserted lesions alone has no critic at all.
 
     Parameters
     ----------
@@ -51,7 +54,7 @@ class DecompositionView:
 
     def __init__(
         self,
-        learner: CalciumCycleGan,
+        learner: Decomposer,
         store: SliceStore,
         kept: NDArray[np.bool_],
         pairs: NDArray[np.int64],
@@ -82,28 +85,30 @@ class DecompositionView:
         with self._looking():
             seen = self._slices(np.concatenate([self.cac, self.no_cac]))
             n = len(self.cac)
-            image, beside = seen[:, :1], seen[:, 1:]
+            cac, no_cac = seen[:n, :1], seen[n:, :1]
             cac_map = self.learner.remover(seen[:n])
-            added = self.learner.synthesiser(seen[n:])
-            cac, no_cac = image[:n], image[n:]
-            critic_cac, critic_no_cac = self.learner.critic_cac, self.learner.critic_no_cac
-            again = self.learner.synthesiser(
-                torch.cat([(cac - cac_map).clamp(min=0), beside[:n]], dim=1)
-            )
-            return {
+            found = {
                 "map_mean_hu": _mean(cac_map) * HU_PER_GREY,
                 "map_largest_hu": float(cac_map.max()) * HU_PER_GREY,
                 "map_share": _mean((cac_map > MAP_HU / HU_PER_GREY).float()),
                 "map_of_image": _mean(cac_map) / max(_mean(cac), 1e-9),
                 "map_correlation": _correlation(cac_map, cac),
-                "added_mean_hu": _mean(added) * HU_PER_GREY,
-                "cycle_error_hu": _mean((again - cac_map).abs()) * HU_PER_GREY,
-                "critic_cac_real": self._answer(critic_cac(cac)),
-                "critic_cac_synthetic": self._answer(critic_cac(no_cac + added)),
-                "critic_no_cac_real": self._answer(critic_no_cac(no_cac)),
-                "critic_no_cac_synthetic": self._answer(critic_no_cac(cac - cac_map)),
-                **self._device(),
             }
+            networks = self.learner.networks
+            synthetic = {"no_cac": cac - cac_map}
+            if "synthesiser" in networks:
+                added = networks["synthesiser"](seen[n:])
+                healthy = (cac - cac_map).clamp(min=0)
+                again = networks["synthesiser"](torch.cat([healthy, seen[:n, 1:]], dim=1))
+                synthetic["cac"] = no_cac + added
+                found["added_mean_hu"] = _mean(added) * HU_PER_GREY
+                found["cycle_error_hu"] = _mean((again - cac_map).abs()) * HU_PER_GREY
+            for domain, real in (("cac", cac), ("no_cac", no_cac)):
+                critic = networks.get(f"critic_{domain}")
+                if critic is not None and domain in synthetic:
+                    found[f"critic_{domain}_real"] = self._answer(critic(real))
+                    found[f"critic_{domain}_synthetic"] = self._answer(critic(synthetic[domain]))
+            return {**found, **self._device()}
 
     def validation(self) -> dict[str, float]:
         """Best F1 of any mass threshold over slices, and scan–rescan difference at it (Figure 5).
@@ -136,28 +141,37 @@ class DecompositionView:
         return found
 
     def picture(self) -> bytes:
-        """A PNG grid: image, CAC map, healthy image, image again; no CAC, synthetic CAC, again."""
+        """A PNG grid: image, CAC map, healthy image, image again; no CAC, synthetic CAC, again.
+
+        Without a synthesiser the last of the first four and the last two are left out, and the
+        map of the slice without CAC stands beside it.
+        """
         with self._looking():
-            remover, synthesiser = self.learner.remover, self.learner.synthesiser
+            remover, synthesiser = self.learner.remover, self.learner.networks.get("synthesiser")
             seen = self._slices(
                 np.concatenate([self.cac[:PICTURE_SLICES], self.no_cac[:PICTURE_SLICES]])
             )
             n = len(self.cac[:PICTURE_SLICES])
             cac, no_cac, beside = seen[:n, :1], seen[n:, :1], seen[:, 1:]
-            removed, added = remover(seen[:n]), synthesiser(seen[n:])
-            healthy, with_cac = (cac - removed).clamp(min=0), no_cac + added
-            cac_again = healthy + synthesiser(torch.cat([healthy, beside[:n]], dim=1))
-            no_cac_again = with_cac - remover(torch.cat([with_cac, beside[n:]], dim=1))
-        white, bright = MAP_WHITE_HU / HU_PER_GREY, IMAGE_WHITE_HU / HU_PER_GREY
-        columns = [
-            cac / bright, removed / white, healthy / bright, cac_again / bright,
-            no_cac / bright, added / white, with_cac / bright, no_cac_again / bright,
-        ]  # fmt: skip
-        rows = max(len(column) for column in columns)
+            removed = remover(seen[:n])
+            healthy = (cac - removed).clamp(min=0)
+            columns = [(cac, IMAGE_WHITE_HU), (removed, MAP_WHITE_HU), (healthy, IMAGE_WHITE_HU)]
+            if synthesiser is None:
+                columns += [(no_cac, IMAGE_WHITE_HU), (remover(seen[n:]), MAP_WHITE_HU)]
+            else:
+                added = synthesiser(seen[n:])
+                with_cac = no_cac + added
+                cac_again = healthy + synthesiser(torch.cat([healthy, beside[:n]], dim=1))
+                no_cac_again = with_cac - remover(torch.cat([with_cac, beside[n:]], dim=1))
+                columns += [
+                    (cac_again, IMAGE_WHITE_HU), (no_cac, IMAGE_WHITE_HU), (added, MAP_WHITE_HU),
+                    (with_cac, IMAGE_WHITE_HU), (no_cac_again, IMAGE_WHITE_HU),
+                ]  # fmt: skip
+        rows = max(len(column) for column, _ in columns)
         grid = np.zeros((rows, len(columns), *cac.shape[2:]), np.float32)
-        for j, column in enumerate(columns):
-            for i, tile in enumerate(column[:, 0].float().cpu().numpy()):
-                grid[i, j] = tile
+        for j, (column, white_hu) in enumerate(columns):
+            tiles = column[:, 0].float().cpu().numpy() * (HU_PER_GREY / white_hu)
+            grid[: len(tiles), j] = tiles
         whole = grid.transpose(0, 2, 1, 3).reshape(rows * grid.shape[2], -1)
         file = io.BytesIO()
         Image.fromarray((whole.clip(0, 1) * 255).astype(np.uint8)).save(file, "PNG")

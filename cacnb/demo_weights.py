@@ -19,10 +19,11 @@ from cacnb.ct.volume import Volume
 from cacnb.evaluation import evaluate_study
 from cacnb.files import write_atomically
 from cacnb.learning.batches import SliceSampler
-from cacnb.learning.calcium_cyclegan import CalciumCycleGan
+from cacnb.learning.checkpoint import CHECKPOINT, load_checkpoint
 from cacnb.learning.clinical_baseline import ClinicalLearner
+from cacnb.learning.decompositions import decomposer
 from cacnb.learning.heart_segmenter import HeartLearner
-from cacnb.learning.loop import CHECKPOINT, Learner, Run, load_checkpoint
+from cacnb.learning.loop import Learner, Run
 from cacnb.learning.recipes import (
     RECIPES,
     ClinicalRecipe,
@@ -94,7 +95,7 @@ def build(work: Path, target: Path) -> dict[str, Any]:
     for stage, cohorts in STAGE_COHORTS.items():
         run = Run(work / "runs" / stage, resume=True)
         studies = [work / cohort for cohort in cohorts]
-        for step in train_stage(stage, RECIPES[stage]["demo"], studies, run):
+        for step in train_stage(stage, RECIPES[stage]["packaged"], studies, run):
             if step.iteration % 100 == 0:
                 console.print(f"{stage}: {step.iteration} of {step.of} {step.losses}")
     assemble(work, target)
@@ -198,14 +199,14 @@ def _clinical_threshold(study: Path, weights: Weights, card: dict[str, Any]) -> 
 
 
 def _finished(stage: str, checkpoint: Path) -> Learner:
-    recipe = RECIPES[stage]["demo"]
+    recipe = RECIPES[stage]["packaged"]
     learner: Learner
     if isinstance(recipe, HeartRecipe):
         learner = HeartLearner(recipe)
     elif isinstance(recipe, SliceRecipe):
         learner = SliceLearner(recipe)
     elif isinstance(recipe, DecompositionRecipe):
-        learner = CalciumCycleGan(recipe)
+        learner = decomposer(recipe)
     elif isinstance(recipe, ClinicalRecipe):
         learner = ClinicalLearner(recipe)
     else:

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 from pathlib import Path
 
-from cacnb.ct.reading import read_mask, read_scan
+from cacnb.ct.heart_masks import read_heart
+from cacnb.ct.reading import read_scan
 from cacnb.ct.verdict import verdict_of
 from cacnb.errors import InputError, UsageError
 from cacnb.export.insertion_picture import insertion_picture
@@ -41,7 +42,7 @@ def insert_study(
     if burden not in BURDENS:
         raise UsageError(f"no burden {burden!r}: choose {', '.join(BURDENS)}")
     series, volume = read_scan(path)
-    given = read_mask(heart_path, volume) if heart_path is not None else None
+    given = None if heart_path is None else read_heart(heart_path, volume, series=series)
     heart, reasons = heart_of(volume, weights, given)
     reasons = (*series.reasons, *reasons)
     if verdict_of(reasons) == "refused":

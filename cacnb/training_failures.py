@@ -126,10 +126,11 @@ def copied_map(look: Numbers) -> bool:
 
 
 def critic_won(look: Numbers) -> bool:
-    """Whether one of the critics is sure of every image."""
+    """Whether one of the critics that there are is sure of every image."""
     return any(
         look[f"critic_{domain}_real"] - look[f"critic_{domain}_synthetic"] > WON_BY
         for domain in ("cac", "no_cac")
+        if f"critic_{domain}_real" in look
     )
 
 

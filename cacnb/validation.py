@@ -16,6 +16,7 @@ from cacnb.ct.grids import resample_onto
 from cacnb.ct.heart import without_chest_wall
 from cacnb.ct.reading import read_mask, read_scan
 from cacnb.ct.volume import Volume
+from cacnb.labels.agreed import visible_scans
 from cacnb.learning.weights import Weights
 from cacnb.pipeline import (
     atlas_of,
@@ -27,7 +28,7 @@ from cacnb.pipeline import (
 from cacnb.scoring.cac_map import SOFT_TISSUE_FLOOR_HU, MapLesions, clean_map, map_lesions
 from cacnb.study.detection import count_detections
 from cacnb.study.relative_difference import relative_difference
-from cacnb.training import TrainingScan, training_scans
+from cacnb.training_scans import TrainingScan, training_scans
 
 #: Thresholds tried on the validation scans: slice probability of a lesion and of the slices beside,
 #: healthy value in HU below which the map is noise (the paper's, or none), least map value in HU,
@@ -67,12 +68,17 @@ class ValidationScan:
 
 
 def validation_scans(study: Path, weights: Weights) -> list[ValidationScan]:
-    """Heart, probabilities and raw maps of every heart slice of the scans of a study."""
+    """Heart, probabilities and raw maps of every heart slice of a study's labelled scans.
+
+    Raises
+    ------
+    InputError
+        `no_study`, `no_masks`, `no_labels`.
+    """
     scans = training_scans(study)
     cohort = pd.read_csv(study / "cohort.csv", dtype=str).set_index("scan")
-    visible = pd.read_csv(study / "truth_scans.csv", dtype={"scan": str}).set_index("scan")[
-        "visible"
-    ]
+    visible = visible_scans(study)
+    scans = [scan for scan in scans if scan.name in visible.index]
     with ThreadPoolExecutor(max_workers=2) as pool:
         looks = pool.map(
             lambda scan: _look(

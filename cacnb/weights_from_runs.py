@@ -16,10 +16,13 @@ from torch import nn
 from cacnb.clinical_validation import choose_clinical_probability, clinical_looks
 from cacnb.errors import InputError, UsageError
 from cacnb.files import or_cannot_write, write_atomically
-from cacnb.learning.calcium_cyclegan import CalciumCycleGan
+from cacnb.labels.agreed import visible_scans
+from cacnb.learning.checkpoint import CHECKPOINT, load_network, read_metadata
 from cacnb.learning.clinical_baseline import ClinicalLearner
+from cacnb.learning.decompositions import decomposer
 from cacnb.learning.heart_segmenter import HeartLearner
-from cacnb.learning.loop import CHECKPOINT, Learner, read_metadata
+from cacnb.learning.kept import chosen_file
+from cacnb.learning.loop import LEARNED_FROM, Learner
 from cacnb.learning.recipes import (
     ClinicalRecipe,
     DecompositionRecipe,
@@ -32,7 +35,7 @@ from cacnb.learning.weights import STAGES, Weights, load_weights, save_weights
 from cacnb.learning.weights_card import card_lines
 from cacnb.learning.weights_check import network_answers
 from cacnb.scoring.cac_map import SOFT_TISSUE_FLOOR_HU
-from cacnb.training import training_scans
+from cacnb.training_scans import is_simulated, told_of
 from cacnb.validation import choose_thresholds, validation_scans
 
 #: Where no validation scan chose: the paper's floor, and round numbers for the rest.
@@ -46,25 +49,18 @@ UNCHOSEN = {
 
 @dataclass(frozen=True)
 class FinishedRun:
-    """One run's network as the pipeline uses it, and how far its training went."""
+    """One run's network as the pipeline uses it, and how far its training went.
+
+    `chosen_at` is the iteration that the network is of where validation chose it, else None;
+    `learned_from` are its studies in words, empty for a run of an older version.
+    """
 
     stage: str
     network: nn.Module
     recipe: Recipe
     iteration: int
-
-
-@dataclass(frozen=True)
-class StudyTold:
-    """A study as a card tells it: its folder's name, scans with a heart mask, whether simulated."""
-
-    name: str
-    scans: int
-    simulated: bool
-
-    def __str__(self) -> str:
-        """For example `cohort (12 scans, simulated)`."""
-        return f"{self.name} ({self.scans} scans{', simulated' if self.simulated else ''})"
+    chosen_at: int | None = None
+    learned_from: tuple[str, ...] = ()
 
 
 def make_weights(
@@ -72,27 +68,29 @@ def make_weights(
     name: str,
     out: Path,
     *,
-    studies: list[Path],
+    studies: list[Path] | None = None,
     validation: list[Path] | None = None,
     unfinished: bool = False,
+    chosen: bool = False,
 ) -> dict[str, Any]:
     """Write a weights folder from one run a stage; returns its card.
 
     `runs` names the folders of heart, slices, decomposition and, where there is one, clinical.
-    `studies` are those that the runs learned from, for the card: a run does not keep their names.
-    The thresholds are chosen on the scans of `validation`, which must have a truth and must be
+    Runs know what they learned from; `studies` say it for those of older versions, and are refused
+    as `validation`. The thresholds are chosen on the labelled scans of `validation`, which must be
     other studies; without any they are `UNCHOSEN`, and the card says so. The artery atlas is that
-    of the packaged weights.
+    of the packaged weights. With `chosen`, the decomposition is the network that its run's own
+    validation chose.
 
     Raises
     ------
     InputError
         `not_empty` where `out` holds something; `no_run`, `other_stage`, `unfinished_run`,
-        `bad_checkpoint` of a run; `no_study`, `no_masks`, `no_truth` of a study.
+        `bad_checkpoint`, `no_choice` of a run; `no_study`, `no_masks`, `no_labels` of a study.
     UsageError
         Where a validation study is one that was trained on.
     """
-    validation = validation or []
+    validation, studies = validation or [], studies or []
     if out.exists() and (not out.is_dir() or any(out.iterdir())):
         raise InputError("not_empty", f"{out} is there and not empty: choose another --out")
     both = {study.resolve() for study in studies} & {study.resolve() for study in validation}
@@ -101,13 +99,17 @@ def make_weights(
             f"{both.pop().name} is both --study and --validation: thresholds are chosen on scans "
             "that no network learned from"
         )
-    learned_from, chosen_on = [told_of(s) for s in studies], [told_of(s) for s in validation]
-    for study, told in zip(validation, chosen_on, strict=True):
-        if not told.simulated:
-            raise InputError(
-                "no_truth", f"{study} has no truth_scans.csv: thresholds need scans with a truth"
-            )
-    found = [finished_run(folder, stage, unfinished) for stage, folder in runs.items()]
+    given, chosen_on = [str(told_of(s)) for s in studies], [str(told_of(s)) for s in validation]
+    for study in validation:
+        visible_scans(study)
+    found = [
+        finished_run(folder, stage, unfinished, chosen and stage == "decomposition")
+        for stage, folder in runs.items()
+    ]
+    kept = dict.fromkeys(study for run in found for study in run.learned_from)
+    learned_from = given or list(kept)
+    if not learned_from:
+        raise UsageError("these runs do not say which studies they learned from: give --study")
     card = _card(name, found, learned_from, chosen_on)
     networks = {run.stage: run.network for run in found}
     recipes = {run.stage: run.recipe.as_dict() for run in found}
@@ -131,20 +133,16 @@ def make_weights(
     return made.card
 
 
-def told_of(study: Path) -> StudyTold:
-    """What a card tells of a study; raises `no_study` or `no_masks`."""
-    scans = len(training_scans(study))
-    return StudyTold(study.resolve().name, scans, (study / "truth_scans.csv").is_file())
-
-
-def finished_run(folder: Path, stage: str, unfinished: bool = False) -> FinishedRun:
-    """The network that a run trained, from its checkpoint; nothing is unpickled.
+def finished_run(
+    folder: Path, stage: str, unfinished: bool = False, chosen: bool = False
+) -> FinishedRun:
+    """The network that a run trained, at its end or as `chosen`; nothing is unpickled.
 
     Raises
     ------
     InputError
         `no_run`, `other_stage`, `bad_checkpoint`; `unfinished_run` where iterations are left and
-        `unfinished` was not asked for.
+        `unfinished` was not asked for; `no_choice` where `chosen` was and validation chose none.
     """
     plan_file, checkpoint = folder / "recipe.json", folder / CHECKPOINT
     if not (plan_file.is_file() and checkpoint.is_file()):
@@ -156,14 +154,16 @@ def finished_run(folder: Path, stage: str, unfinished: bool = False) -> Finished
         trained = plan.pop("stage")
         if trained != stage:
             raise InputError("other_stage", f"{folder} is a run of {trained}, not of {stage}")
+        studies = tuple(plan.pop(LEARNED_FROM, ()))
         learner = _learner(stage, plan)
         tensors, metadata = load_file(checkpoint), read_metadata(checkpoint)
         for key, network in learner.networks.items():
-            prefix = f"network.{key}."
-            network.load_state_dict(
-                {k.removeprefix(prefix): v for k, v in tensors.items() if k.startswith(prefix)}
-            )
-        iteration = int(metadata["iteration"])
+            load_network(network, tensors, f"network.{key}.")
+        iteration, chosen_at = int(metadata["iteration"]), None
+        if chosen:
+            path = chosen_file(folder)
+            load_network(learner.trained(), load_file(path))
+            chosen_at = int(read_metadata(path)["iteration"])
     except (
         OSError, KeyError, TypeError, ValueError, AttributeError, RuntimeError, SafetensorError,
     ) as error:  # fmt: skip
@@ -176,7 +176,9 @@ def finished_run(folder: Path, stage: str, unfinished: bool = False) -> Finished
             f"{folder} stands at {iteration} of {learner.recipe.iterations} iterations: finish it "
             "with --resume, or take it as it is with --unfinished",
         )
-    return FinishedRun(stage, learner.trained().eval(), learner.recipe, iteration)
+    return FinishedRun(
+        stage, learner.trained().eval(), learner.recipe, iteration, chosen_at, studies
+    )
 
 
 def _learner(stage: str, plan: dict[str, Any]) -> Learner:
@@ -186,7 +188,7 @@ def _learner(stage: str, plan: dict[str, Any]) -> Learner:
     if stage == "slices":
         return SliceLearner(SliceRecipe.from_dict(plan))
     if stage == "decomposition":
-        return CalciumCycleGan(DecompositionRecipe.from_dict(plan))
+        return decomposer(DecompositionRecipe.from_dict(plan))
     if stage == "clinical":
         return ClinicalLearner(ClinicalRecipe.from_dict(plan))
     raise KeyError(stage)
@@ -215,13 +217,13 @@ def _choose(card: dict[str, Any], weights: Weights, validation: list[Path], out:
 
 
 def _card(
-    name: str, runs: list[FinishedRun], studies: list[StudyTold], chosen_on: list[StudyTold]
+    name: str, runs: list[FinishedRun], studies: list[str], chosen_on: list[str]
 ) -> dict[str, Any]:
     missing = [stage for stage in STAGES if stage not in {run.stage for run in runs}]
     if missing:
         raise UsageError(f"no run of {missing[0]}: weights need {', '.join(STAGES)}")
     limits = ["Research software: not a medical device, not for diagnosis or treatment."]
-    if all(study.simulated for study in studies):
+    if all(is_simulated(study) for study in studies):
         limits.append(
             "All calcium in training is simulated: what it says of a patient's is untested."
         )
@@ -235,15 +237,17 @@ def _card(
     limits.append("The artery atlas is that of the packaged weights, from simulated hearts.")
     return {
         "name": name,
-        "trained_on": ", ".join(map(str, studies)),
+        "trained_on": ", ".join(studies),
         "runs": {
             run.stage: {
-                "recipe": run.recipe.name, "iterations": run.iteration, "of": run.recipe.iterations
+                "recipe": run.recipe.name, "iterations": run.iteration, "of": run.recipe.iterations,
+                LEARNED_FROM: list(run.learned_from),
+                **({} if run.chosen_at is None else {"chosen_at": run.chosen_at}),
             }
             for run in runs
         },
         "thresholds": dict(UNCHOSEN),
-        "thresholds_chosen_on": ", ".join(map(str, chosen_on)) or None,
+        "thresholds_chosen_on": ", ".join(chosen_on) or None,
         "validation": None,
         "limits": limits,
         "torch": torch.__version__,

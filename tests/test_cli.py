@@ -79,12 +79,12 @@ def test_a_heart_mask_that_is_given_takes_the_networks_place(
     assert json.loads(done.stdout)["scans"][0]["seconds"]["heart"] < 60
 
 
-def test_a_mask_on_another_grid_is_refused_in_one_line(
+def test_a_mask_of_another_place_or_grid_is_refused_in_one_line(
     scan: SimulatedScan, scan_file: Path, tmp_path: Path
 ) -> None:
     other = tmp_path / "other.nii.gz"
-    write_image(Volume(np.ones((5, 6, 7), bool), (3.0, 1.0, 1.0)), other)
-    refused(call("score", scan_file, "--heart", other), "resample it onto the scan")
+    write_image(Volume(np.ones((5, 6, 7), bool), (3.0, 1.0, 1.0), (5000.0, 0.0, 0.0)), other)
+    refused(call("score", scan_file, "--heart", other), "no voxel of the heart mask lies in")
     refused(call("clinical", scan_file, "--region", other), "resample it onto the scan")
 
 

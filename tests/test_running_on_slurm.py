@@ -1,18 +1,23 @@
-"""A whole study on SLURM: a cluster of one node, started for the test; all scans are simulated."""
+"""A study and a training on SLURM: a cluster of one node, started for the test; all simulated."""
 
 import json
 import os
 import shutil
+import signal
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pandas as pd
+import psutil
 import pytest
+import torch
+from safetensors.torch import load_file
 
 from cacnb.errors import InputError
+from cacnb.learning.checkpoint import CHECKPOINT, read_metadata
 from cacnb.running.engines import Slurm
 from cacnb.running.study_run import plan_run, run_study
 from cacnb.simulation.cohort import StudyPlan, simulate_study
@@ -127,3 +132,108 @@ def test_the_array_template_scores_a_study_in_shards(slurm: dict[str, str], tmp_
         timeout=120, check=True, capture_output=True,
     )  # fmt: skip
     assert {file.read_text() for file in told.iterdir()} == {"1/3\n", "2/3\n", "3/3\n"}
+
+
+@pytest.mark.slow
+def test_a_training_that_is_requeued_and_killed_ends_as_an_unbroken_one(
+    simulated: Path, slurm: dict[str, str], tmp_path: Path
+) -> None:
+    script = tmp_path / "train.sh"
+    script.write_text(training_script(iterations=16))
+    study = tmp_path / "study"
+    shutil.copytree(simulated, study)
+    whole, broken = tmp_path / "whole", tmp_path / "broken"
+    submit(script, slurm, study, whole, wait=True)
+    job = submit(script, slurm, study, broken)
+    log = broken / "steps.jsonl"
+    wait_for(lambda: steps(log) >= 3)
+    subprocess.run(["scontrol", "requeue", job], env=slurm, timeout=30, check=True)  # noqa: S607
+    start_again(slurm, job)
+    saved = int(read_metadata(broken / CHECKPOINT)["iteration"])
+    assert 3 <= saved < 16
+    wait_for(lambda: state(slurm, job) == "RUNNING" and steps(log) >= saved + 2)
+    for process in psutil.process_iter(["cmdline"]):
+        words = process.info["cmdline"] or [""]
+        if str(broken) in words and Path(words[0]).name.startswith("python"):
+            process.send_signal(signal.SIGKILL)
+    start_again(slurm, job)
+    wait_for(lambda: state(slurm, job) == "RUNNING" and restarts(slurm, job) == 2)
+    wait_for(lambda: state(slurm, job) == "COMPLETED")
+    assert timeless(log) == timeless(whole / "steps.jsonl")
+    one, other = load_file(whole / CHECKPOINT), load_file(broken / CHECKPOINT)
+    assert all(torch.equal(one[key], other[key]) for key in one)
+
+
+def training_script(iterations: int) -> str:
+    """The script of docs/training.md, for two processes on a CPU and a few iterations."""
+    page = (NODE.parents[2] / "docs" / "training.md").read_text(encoding="utf-8")
+    script = next(block for block in page.split("```")[1::2] if "#SBATCH --requeue" in block)
+    script = script.removeprefix("sh\n").replace("#SBATCH --gres=gpu:4\n", "")
+    for there, here in (
+        ("--ntasks-per-node=4", "--ntasks-per-node=2"), ("--cpus-per-task=8", "--cpus-per-task=1"),
+        ("--device cuda", f"--device cpu --save-every 1 --iterations {iterations}"),
+    ):  # fmt: skip
+        assert there in script
+        script = script.replace(there, here)
+    return script
+
+
+def submit(
+    script: Path, slurm: dict[str, str], study: Path, run: Path, *, wait: bool = False
+) -> str:
+    """Hand a script to SLURM; its job's number."""
+    told = f"ALL,STAGE=slices,RECIPE=demo,STUDY={study},RUN={run}"
+    path = f"{Path(sys.executable).parent}:{slurm['PATH']}"
+    done = subprocess.run(
+        ["sbatch", "--parsable", *(["--wait"] if wait else []), f"--export={told}", script],  # noqa: S607
+        env={**slurm, "PATH": path, "OMP_NUM_THREADS": "1"}, cwd=script.parent,
+        timeout=900, check=False, capture_output=True, text=True,
+    )  # fmt: skip
+    said = "".join(out.read_text() for out in script.parent.glob("slurm-*.out"))
+    assert done.returncode == 0, done.stderr + said
+    return done.stdout.strip()
+
+
+def start_again(slurm: dict[str, str], job: str) -> None:
+    """Do not wait for the two minutes that SLURM gives a requeued job to rest."""
+    wait_for(lambda: state(slurm, job) == "PENDING")
+    subprocess.run(
+        ["scontrol", "update", f"JobId={job}", "StartTime=now"],  # noqa: S607
+        env=slurm, timeout=30, check=True,
+    )  # fmt: skip
+
+
+def steps(log: Path) -> int:
+    return len(log.read_text().splitlines()) if log.exists() else 0
+
+
+def timeless(log: Path) -> list[dict[str, float]]:
+    """All of a log but the seconds, which the machine decides."""
+    rows = [json.loads(line) for line in log.read_text().splitlines()]
+    return [{key: value for key, value in row.items() if key != "seconds"} for row in rows]
+
+
+def state(slurm: dict[str, str], job: str) -> str:
+    found = field(slurm, job, "JobState")
+    assert found != "FAILED"
+    return found
+
+
+def restarts(slurm: dict[str, str], job: str) -> int:
+    return int(field(slurm, job, "Restarts"))
+
+
+def field(slurm: dict[str, str], job: str, name: str) -> str:
+    """What SLURM says of a job."""
+    told = subprocess.run(
+        ["scontrol", "--oneliner", "show", "job", job],  # noqa: S607
+        env=slurm, capture_output=True, text=True, timeout=30, check=True,
+    )  # fmt: skip
+    return next(word for word in told.stdout.split() if word.startswith(f"{name}=")).split("=")[1]
+
+
+def wait_for(condition: Callable[[], bool]) -> None:
+    until = time.monotonic() + 600
+    while not condition():
+        assert time.monotonic() < until, "SLURM did not get there"
+        time.sleep(0.3)

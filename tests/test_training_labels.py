@@ -1,6 +1,7 @@
 """Slices that readers labelled in the store, on their way into training and evaluation."""
 
 import json
+from dataclasses import replace
 
 import numpy as np
 import pandas as pd
@@ -12,7 +13,10 @@ from cacnb.errors import InputError
 from cacnb.evaluation.references import compare_with_references
 from cacnb.labels.events import LabelEvent
 from cacnb.labels.place import open_labels
-from cacnb.training import slice_store
+from cacnb.learning.loop import Run
+from cacnb.learning.recipes import RECIPES
+from cacnb.prepared_slices import slice_store
+from cacnb.training import train_stage
 
 SLICES = 12
 
@@ -56,8 +60,8 @@ def label(study):
 
 def drawn(study) -> tuple[list[int], list[bool]]:
     """The heart slices that may be drawn, and their labels."""
-    store, validation = slice_store([study], 32)
-    indices = store.subset(~validation)
+    store, sides = slice_store([study], 32)
+    indices = store.subset(sides.train)
     assert len(store.slices) == 8
     return indices.tolist(), store.labels[indices].tolist()
 
@@ -116,3 +120,16 @@ def test_a_comparison_older_than_a_label_is_made_again(study, label) -> None:
     assert (scores / "s.compared.json").stat().st_mtime_ns == stamp
     label([3], "cac")
     assert slices() == [(0.7, 0), (0.7, 1)]
+
+
+@pytest.mark.parametrize("name", ["test", "val", "RTP_val"])
+def test_a_scan_that_was_set_apart_is_never_drawn(study, label, name: str) -> None:
+    label([2, 3], "no_cac")
+    label([5, 6], "cac")
+    table = pd.read_csv(study / "cohort.csv").assign(set=name)
+    table.to_csv(study / "cohort.csv", index=False)
+    assert drawn(study) == ([], [])
+    for stage in ("slices", "decomposition"):
+        recipe = replace(RECIPES[stage]["demo"], store_px=32)
+        with pytest.raises(InputError, match="split the study again"):
+            list(train_stage(stage, recipe, [study], Run(study / stage)))

@@ -177,13 +177,13 @@ def test_thresholds_are_not_chosen_on_a_study_that_was_trained_on(
     assert not (tmp_path / "mine").exists()
 
 
-def test_thresholds_are_not_chosen_on_scans_without_a_truth(
+def test_thresholds_are_not_chosen_on_scans_without_a_label(
     runs: dict[str, Path], cohort: Path, tmp_path: Path
 ) -> None:
     other = Path(shutil.copytree(cohort, tmp_path / "real"))
-    with pytest.raises(InputError, match="need scans with a truth") as caught:
+    with pytest.raises(InputError, match=r"no slice of .* has a settled label") as caught:
         make_weights(runs, "mine", tmp_path / "mine", studies=[cohort], validation=[other])
-    assert caught.value.code == "no_truth"
+    assert caught.value.code == "no_labels"
 
 
 def test_a_folder_that_is_not_empty_is_left_alone(
@@ -216,3 +216,24 @@ def test_weights_need_all_three_networks(
             {"heart": runs["heart"], "slices": runs["slices"]},
             "mine", tmp_path / "mine", studies=[cohort],
         )  # fmt: skip
+
+
+def test_a_card_says_what_each_run_learned_from_where_nobody_else_does(
+    runs: dict[str, Path], tmp_path: Path
+) -> None:
+    told = {}
+    for stage, folder in runs.items():
+        told[stage] = Path(shutil.copytree(folder, tmp_path / "told" / stage))
+        file = told[stage] / "recipe.json"
+        kept = {**json.loads(file.read_text()), "learned_from": ["cohort (4 scans, simulated)"]}
+        file.write_text(json.dumps(kept))
+    card = make_weights(told, "mine", tmp_path / "mine")
+    assert card["trained_on"] == "cohort (4 scans, simulated)"
+    assert any("calcium in training is simulated" in limit for limit in card["limits"])
+    unknown = {}
+    for stage, folder in told.items():
+        unknown[stage] = folder
+        file = folder / "recipe.json"
+        file.write_text(json.dumps({**json.loads(file.read_text()), "learned_from": []}))
+    with pytest.raises(UsageError, match="give --study"):
+        make_weights(unknown, "mine", tmp_path / "other")

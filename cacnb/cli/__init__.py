@@ -8,7 +8,18 @@ from typing import Annotated
 import typer
 
 from cacnb import RESEARCH_ONLY, __version__
-from cacnb.cli import change, labels, running, scans, serving, statistics, studies, weights
+from cacnb.cli import (
+    change,
+    fetch,
+    running,
+    scans,
+    serving,
+    statistics,
+    studies,
+    study,
+    tuning,
+    weights,
+)
 from cacnb.cli.terminal import messages
 from cacnb.errors import CacnbError
 
@@ -22,14 +33,14 @@ app = typer.Typer(
 #: In the order of `cacnb --help`: a scan, a study, its evidence.
 COMMANDS = (
     scans.demo, scans.inspect, scans.score, scans.clinical,
-    studies.simulate, studies.insert, studies.train, running.run, studies.evaluate,
-    studies.calibration, statistics.agree, change.change,
+    fetch.fetch, studies.simulate, studies.insert, studies.train, tuning.tune, running.run,
+    studies.evaluate, studies.calibration, statistics.agree, change.change,
     serving.serve,
 )  # fmt: skip
 
 for command in COMMANDS:
     app.command()(command)
-app.add_typer(labels.study, name="study", help="What belongs to a study folder: its labels.")
+app.add_typer(study.study, name="study", help="What belongs to a study folder.")
 app.add_typer(
     weights.weights, name="weights", help="Trained networks: what is there, and making them."
 )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -101,13 +102,27 @@ def train(
     stage: Annotated[str, typer.Argument(help="heart, slices, decomposition or clinical.")],
     study: Annotated[list[Path], typer.Option("--study", help="Study folder; may be repeated.")],
     out: Annotated[Path, typer.Option("--out", help="Folder of the run.")],
-    recipe: Annotated[str, typer.Option("--recipe", help="paper, demo or fast.")] = "demo",
+    recipe: Annotated[
+        str, typer.Option("--recipe", help="paper, fast, default, demo or packaged.")
+    ] = "demo",
     iterations: Annotated[
         int | None, typer.Option("--iterations", help="Fewer or more than the recipe's.")
     ] = None,
+    save_every: Annotated[
+        int | None,
+        typer.Option("--save-every", help="Iterations to a checkpoint; the recipe's."),
+    ] = None,
     seed: Annotated[int | None, typer.Option("--seed", help="Another seed.")] = None,
+    method: Annotated[
+        str | None,
+        typer.Option("--method", help="Decomposition: cyclegan, one_sided, inserted or both."),
+    ] = None,
     resume: Annotated[bool, typer.Option("--resume", help="Go on from the checkpoint.")] = False,
     device: Device = "cpu",
+    devices: Annotated[
+        int | None,
+        typer.Option("--devices", help="Processes that share each batch, a GPU each; 1."),
+    ] = None,
     validate_every: Annotated[
         int, typer.Option("--validate-every", help="Iterations to a validation; 0 for none.")
     ] = 500,
@@ -115,12 +130,16 @@ def train(
     """Train one network on a study; every loss is appended to steps.jsonl in the run's folder.
 
     `cacnb serve monitor --run OUT` shows it as it grows. What goes wrong is said when it is seen.
+    SIGTERM and SIGUSR1 let a step end and save it; the exit status is then 143.
 
     Example: cacnb train slices --study out/cohort --recipe demo --out runs/slices
     """
     from dataclasses import replace
 
+    from cacnb.learning.decompositions import by_method
     from cacnb.learning.loop import Run
+    from cacnb.learning.processes import ToldByFirstError, open_processes
+    from cacnb.learning.recipes import DecompositionRecipe
     from cacnb.learning.recipes import recipe as find_recipe
     from cacnb.training import train_stage
     from cacnb.training_watch import WatchPlan
@@ -129,22 +148,47 @@ def train(
         raise UsageError(f"--validate-every is {validate_every}: give a number of iterations, or 0")
     plan = find_recipe(stage, recipe)
     if iterations is not None:
-        if iterations < 1:
-            raise UsageError(f"--iterations is {iterations}: ask for at least 1")
-        plan = replace(plan, iterations=iterations, save_every=min(plan.save_every, iterations))
+        plan = plan.of_length(iterations)
+    if save_every is not None:
+        if save_every < 1:
+            raise UsageError(f"--save-every is {save_every}: give at least 1")
+        plan = replace(plan, save_every=save_every)
+    if devices is not None and devices < 1:
+        raise UsageError(f"--devices is {devices}: ask for at least 1")
     if seed is not None:
         plan = replace(plan, seed=seed)
-    last: Step | None = None
+    if method is not None:
+        if not isinstance(plan, DecompositionRecipe):
+            raise UsageError(f"--method is of the decomposition, not of {stage}: leave it out")
+        plan = by_method(plan, method)
+    run = Run(out, resume, stop_on_signals=True)
+    watched = WatchPlan(validate_every=validate_every, picture_every=validate_every)
+    with open_processes(device, devices) as processes:
+        try:
+            steps = train_stage(stage, plan, study, run, watched, processes=processes)
+            done = _follow(steps, stage, speaks=processes.first)
+        except ToldByFirstError as error:
+            raise typer.Exit(error.exit_status) from error
+        if processes.first:
+            done = done or plan.iterations
+            output.print(f"{stage}: {done} iterations done, checkpoint in {out}")
+
+
+def _follow(steps: Iterator[Step], stage: str, *, speaks: bool) -> int:
+    """Train to the end, telling how it goes where it speaks; the last iteration, 0 without any."""
+    done = 0
+    if not speaks:
+        for step in steps:
+            done = step.iteration
+        return done
     with progress(f"training {stage}") as tell:
-        watched = WatchPlan(validate_every=validate_every, picture_every=validate_every)
-        for step in train_stage(stage, plan, study, Run(out, resume), watched, device):
+        for step in steps:
             for failure in step.failures:
                 messages.print(f"cacnb: {failure}", style="bold", markup=False)
             losses = "  ".join(f"{k} {v:.4f}" for k, v in step.losses.items())
             tell(step.iteration, step.of, losses)
-            last = step
-    done = last.iteration if last else plan.iterations
-    output.print(f"{stage}: {done} iterations done, checkpoint in {out}")
+            done = step.iteration
+    return done
 
 
 def evaluate(

@@ -101,24 +101,29 @@ def make(
     name: Annotated[str, typer.Option("--name", help="Name in the card.")],
     out: Annotated[Path, typer.Option("--out", help="Weights folder to write.")],
     study: Annotated[
-        list[Path], typer.Option("--study", help="Study that the runs learned from; repeatable.")
-    ],
+        list[Path] | None,
+        typer.Option("--study", help="Learned from, where runs do not say it; repeatable."),
+    ] = None,
     clinical: Annotated[
         Path | None, typer.Option("--clinical", help="Run of the clinical baseline.")
     ] = None,
     validation: Annotated[
         list[Path] | None,
-        typer.Option("--validation", help="Other study, with truth, that chooses thresholds."),
+        typer.Option("--validation", help="Other labelled study that chooses thresholds."),
     ] = None,
     unfinished: Annotated[
         bool, typer.Option("--unfinished", help="Take runs that are not at their end.")
     ] = False,
+    checkpoint: Annotated[
+        Literal["last", "chosen"],
+        typer.Option("--checkpoint", help="Of the decomposition: last, or by its validation."),
+    ] = "last",
     as_json: Json = False,
 ) -> None:
     """Turn finished runs into a weights folder that `--weights` takes, with its card.
 
     Example: cacnb weights make --heart runs/heart --slices runs/slices
-    --decomposition runs/map --study out/cohort --validation out/others --name mine --out mine
+    --decomposition runs/map --validation out/others --name mine --out mine
     """
     from cacnb.weights_from_runs import make_weights
 
@@ -126,8 +131,9 @@ def make(
     if clinical is not None:
         runs["clinical"] = clinical
     card = make_weights(
-        runs, name, out, studies=study, validation=validation, unfinished=unfinished
-    )
+        runs, name, out, studies=study, validation=validation, unfinished=unfinished,
+        chosen=checkpoint == "chosen",
+    )  # fmt: skip
     if as_json:
         print_json(card)
         return

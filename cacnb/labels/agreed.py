@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pandas as pd
 
+from cacnb.errors import InputError
 from cacnb.labels.place import labels_place, study_key
 from cacnb.labels.store import LabelStore
 
@@ -48,6 +49,24 @@ def slice_labels(study: Path) -> pd.DataFrame:
     untouched = told[~pd.MultiIndex.from_frame(told[["scan", "slice"]]).isin(touched)]
     both = pd.concat([untouched[[*COLUMNS]], settled])
     return both.sort_values(["scan", "slice"]).reset_index(drop=True)
+
+
+def visible_scans(study: Path) -> pd.Series[bool]:
+    """Whether each labelled scan shows CAC on any slice that is settled, by its name.
+
+    Raises
+    ------
+    InputError
+        `no_labels` where no slice of the study is settled; as `LabelStore.open`.
+    """
+    labels = slice_labels(study)
+    if labels.empty:
+        raise InputError(
+            "no_labels",
+            f"no slice of {study} has a settled label: label it first, "
+            f"`cacnb serve label --study {study}`",
+        )
+    return labels.groupby("scan")["contains_cac"].max().astype(bool)
 
 
 def labels_sha256(labels: pd.DataFrame | None) -> str:

@@ -7,9 +7,15 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
+from cacnb.learning.share import Rows
+
 
 def augment_slices(
-    images: Tensor, crop_px: int, turn_deg: float, generator: torch.Generator
+    images: Tensor,
+    crop_px: int,
+    turn_deg: float,
+    generator: torch.Generator,
+    rows: Rows | None = None,
 ) -> Tensor:
     """Noise down or up, random rotation and random crop (section 3), the same for both domains.
 
@@ -17,19 +23,21 @@ def augment_slices(
     (image + (image − smoothed)), a third stay. Every channel is treated alike, so that an image and
     the calcium in it stay together. (batch, channels, size, size) → (batch, channels, crop, crop);
     what gets louder may pass [0, 1]. Everything happens on the images' device, whose random
-    generator `generator` is.
+    generator `generator` is. `rows` says which rows of a joined batch the images are; without it
+    they are all.
     """
     device = images.device
     n, channels, size, _ = images.shape
+    rows = rows or Rows(n)
+    everyone = rows.total
     smooth = _smooth(images)
-    choice = torch.randint(3, (n, 1, 1, 1), generator=generator, device=device)
+    choice = rows.of(torch.randint(3, (everyone, 1, 1, 1), generator=generator, device=device))
     louder = 2 * images - smooth
     images = torch.where(choice == 0, smooth, torch.where(choice == 1, louder, images))
-    angle = (2 * torch.rand(n, generator=generator, device=device) - 1) * float(
-        np.deg2rad(turn_deg)
-    )
+    angle = rows.of(2 * torch.rand(everyone, generator=generator, device=device) - 1)
+    angle = angle * float(np.deg2rad(turn_deg))
     room = (size - crop_px) / size
-    shift = (2 * torch.rand(n, 2, generator=generator, device=device) - 1) * room
+    shift = rows.of(2 * torch.rand(everyone, 2, generator=generator, device=device) - 1) * room
     scale = crop_px / size
     cos, sin = torch.cos(angle) * scale, torch.sin(angle) * scale
     theta = torch.stack(

@@ -14,7 +14,9 @@ from torch.nn import functional
 from cacnb.ct.grids import NETWORK_WINDOW_HU
 from cacnb.errors import InputError
 from cacnb.learning.device import CPU
+from cacnb.learning.joined_rows import Slices
 from cacnb.learning.resident_slices import ResidentSlices
+from cacnb.learning.share import WHOLE, Share
 
 #: HU that 1.0 in a network's image or map stands for.
 HU_PER_GREY = NETWORK_WINDOW_HU[1] - NETWORK_WINDOW_HU[0]
@@ -45,12 +47,12 @@ class SliceStore:
     settled the label: such a slice stands beside others and is never drawn itself.
     """
 
-    slices: NDArray[np.int16]
+    slices: Slices
     labels: NDArray[np.bool_]
     positions: NDArray[np.float32]
     scans: NDArray[np.int32]
     names: list[str] = field(default_factory=list)
-    calcium: NDArray[np.int16] | None = None
+    calcium: Slices | None = None
     calcium_rows: NDArray[np.int64] | None = None
     settled: NDArray[np.bool_] | None = None
 
@@ -127,6 +129,7 @@ class SliceSampler:
     ) -> None:
         self.store, self.batch, self.by_position = store, batch, by_position
         self.context = context
+        self.share: Share = WHOLE
         self.rng = np.random.default_rng([seed, 11])
         bins = np.minimum((store.positions * POSITION_BINS).astype(int), POSITION_BINS - 1)
         self.pools: list[tuple[NDArray[np.int64], NDArray[np.int64]]] = []
@@ -153,14 +156,16 @@ class SliceSampler:
 
         A batch of n for the classifier is n/2 of each; for the CycleGAN n of each. Where the
         calcium is known it is as many channels more, and the grey values are not clipped yet.
+        Of several processes each gets its share of both.
         """
         pools = self.rng.integers(len(self.pools), size=self.batch)
         drawn = [
             every[begins[pools] + self.rng.integers(counts[pools])]
             for every, begins, counts in self._domains
         ]
-        both = self._images(np.concatenate(drawn))
-        return both[: self.batch], both[self.batch :]
+        own = self.share.block(self.batch)
+        both = self._images(np.concatenate([each[own.start : own.stop] for each in drawn]))
+        return both[: len(own)], both[len(own) :]
 
     def _images(self, indices: NDArray[np.int64]) -> Tensor:
         """(n, channels, size, size) on the sampler's device."""
@@ -205,12 +210,28 @@ def with_context(
     return np.stack([slices[each] for each in (where, *beside)], axis=1)
 
 
+@dataclass(frozen=True)
+class _Patch:
+    """What was drawn for one heart patch, before anything of the scan is read."""
+
+    scan: int
+    zoom: float
+    start: NDArray[np.int64]
+    need: NDArray[np.int64]
+    noise: NDArray[np.float32] | None = None
+    blurred: bool = False
+    gain: float = 1.0
+    offset_hu: float = 0.0
+    noise_hu: float = 0.0
+
+
 class PatchSampler:
     """Endless batches of heart patches, half of them around the heart.
 
     `stems` are paths without their endings: `<stem>.image.npy` (int16 HU) and `<stem>.heart.npy`
     (bool) on the recipe's grid; they are memory-mapped. With `vary` > 0 patches are zoomed,
-    re-contrasted, blurred and made noisy (domain randomisation).
+    re-contrasted, blurred and made noisy (domain randomisation). Of several processes each draws
+    all numbers and reads its share of the patches.
     """
 
     def __init__(
@@ -224,6 +245,7 @@ class PatchSampler:
         seed: int,
     ) -> None:
         self.batch, self.patch, self.window_hu, self.vary = batch, patch, window_hu, vary
+        self.share: Share = WHOLE
         self.rng = np.random.default_rng([seed, 12])
         self.images = [np.load(f"{s}.image.npy", mmap_mode="r") for s in stems]
         self.hearts = [np.load(f"{s}.heart.npy", mmap_mode="r") for s in stems]
@@ -234,53 +256,58 @@ class PatchSampler:
 
     def draw(self) -> tuple[Tensor, Tensor]:
         """Patches in network grey values and heart masks, each (batch, 1, patch, patch, patch)."""
-        images, masks = [], []
-        for i in range(self.batch):
-            image, mask = self._patch(around_heart=i % 2 == 0)
-            images.append(image)
-            masks.append(mask)
+        drawn = [self._drawn(around_heart=i % 2 == 0) for i in range(self.batch)]
+        read = [self._read(drawn[i]) for i in self.share.block(self.batch)]
+        images, masks = zip(*read, strict=True)
         return torch.stack(images)[:, None], torch.stack(masks)[:, None]
 
-    def _patch(self, *, around_heart: bool) -> tuple[Tensor, Tensor]:
+    def _drawn(self, *, around_heart: bool) -> _Patch:
         rng, size = self.rng, self.patch
         which = self.with_heart if around_heart else range(len(self.images))
         scan = int(rng.choice(np.asarray(which)))
-        image, heart = self.images[scan], self.hearts[scan]
         zoom = float(np.exp(0.18 * self.vary * rng.uniform(-1, 1)))
         need = np.full(3, int(np.ceil(size * zoom)) + 2)
-        if around_heart:
-            low, high = self.boxes[scan]
-            centre = rng.integers(low, high)
-        else:
-            centre = rng.integers(0, image.shape)
-        start = centre - need // 2
-        cut, mask = _cut(image, start, need, -1000), _cut(heart, start, need, 0)
+        low, high = self.boxes[scan] if around_heart else (0, self.images[scan].shape)
+        start = rng.integers(low, high) - need // 2
+        if not self.vary:
+            return _Patch(scan, zoom, start, need)
+        return _Patch(
+            scan, zoom, start, need,
+            noise=rng.standard_normal((size,) * 3, dtype=np.float32),
+            blurred=rng.random() < 0.5,
+            gain=float(rng.uniform(0.85, 1.15)), offset_hu=float(rng.normal(0, 15)),
+            noise_hu=float(abs(rng.normal(0, 25))),
+        )  # fmt: skip
+
+    def _read(self, drawn: _Patch) -> tuple[Tensor, Tensor]:
+        size, need = self.patch, drawn.need
+        cut = _cut(self.images[drawn.scan], drawn.start, need, -1000)
+        mask = _cut(self.hearts[drawn.scan], drawn.start, need, 0)
         hu = torch.from_numpy(cut.astype(np.float32))
         inside = torch.from_numpy(mask.astype(np.float32))
         if self.vary:
             grid = functional.affine_grid(
-                torch.eye(3, 4)[None] * (size * zoom / need[0]), [1, 1, size, size, size],
+                torch.eye(3, 4)[None] * (size * drawn.zoom / need[0]), [1, 1, size, size, size],
                 align_corners=False,
             )  # fmt: skip
             both = torch.stack([hu, inside])[None]
             hu, inside = functional.grid_sample(
                 both, grid, align_corners=False, padding_mode="border"
             )[0]
-            hu = self._vary(hu)
+            hu = _varied(hu, drawn)
         else:
             hu, inside = hu[:size, :size, :size], inside[:size, :size, :size]
         return window(hu, self.window_hu), (inside > 0.5).float()
 
-    def _vary(self, hu: Tensor) -> Tensor:
-        """Other contrast, blur and noise than the scan had."""
-        rng = self.rng
-        noise = torch.from_numpy(rng.standard_normal(hu.shape, dtype=np.float32))
-        if rng.random() < 0.5:
-            hu = functional.avg_pool3d(
-                functional.pad(hu[None, None], (1,) * 6, mode="replicate"), 3, 1
-            )[0, 0]
-        hu = hu * float(rng.uniform(0.85, 1.15)) + float(rng.normal(0, 15))
-        return hu + noise * float(abs(rng.normal(0, 25)))
+
+def _varied(hu: Tensor, drawn: _Patch) -> Tensor:
+    """Other contrast, blur and noise than the scan had."""
+    if drawn.blurred:
+        hu = functional.avg_pool3d(
+            functional.pad(hu[None, None], (1,) * 6, mode="replicate"), 3, 1
+        )[0, 0]
+    hu = hu * drawn.gain + drawn.offset_hu
+    return hu if drawn.noise is None else hu + torch.from_numpy(drawn.noise) * drawn.noise_hu
 
 
 def window(hu: Tensor, window_hu: tuple[float, float]) -> Tensor:

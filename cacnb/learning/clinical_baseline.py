@@ -23,6 +23,7 @@ from cacnb.learning.clinical_candidates import (
 from cacnb.learning.clinical_networks import CLASSES, CalciumNetwork, LabelNetwork
 from cacnb.learning.loop import Learner
 from cacnb.learning.recipes import ClinicalRecipe
+from cacnb.learning.share import WHOLE, Share
 
 #: Share of the second network's loss on voxels that are no calcium which every such voxel gets; the
 #: rest goes to those that the first network takes for calcium (the authors draw 10 and 40 %).
@@ -110,14 +111,17 @@ class ClinicalLearner(Learner):
             taken = 1 - torch.softmax(self.both.first(views)[0], dim=1)[:, 0]
         other = (~calcium).float()
         fooled = taken * other
-        weight = calcium / calcium.sum().clamp(min=1)
-        weight = weight + ANY_OTHER_SHARE * other / other.sum().clamp(min=1)
-        weight = weight + (1 - ANY_OTHER_SHARE) * fooled / fooled.sum().clamp(min=1e-6)
+        # of the joined batch: a process may have no calcium in its share
+        whole = self.processes.total
+        weight = calcium / whole(calcium.sum()).clamp(min=1)
+        weight = weight + ANY_OTHER_SHARE * other / whole(other.sum()).clamp(min=1)
+        weight = weight + (1 - ANY_OTHER_SHARE) * fooled / whole(fooled.sum()).clamp(min=1e-6)
+        processes, total = self.processes.share.of, whole(weight.sum())
         logits = self.both.second(_middle(views, self.plan.second_px))
         each = functional.cross_entropy(logits, calcium.long(), reduction="none")
-        loss = (weight * each).sum() / weight.sum()
+        loss = processes * (weight * each).sum() / total
         self._descend("second", loss, left)
-        right = (weight * ((logits[:, 1] > logits[:, 0]) == calcium)).sum() / weight.sum()
+        right = (weight * ((logits[:, 1] > logits[:, 0]) == calcium)).sum() * processes / total
         return {"calcium": float(loss.detach()), "calcium_accuracy": float(right)}
 
     def _descend(self, which: str, loss: Tensor, left: float) -> None:
@@ -127,14 +131,16 @@ class ClinicalLearner(Learner):
             optimiser.param_groups[0]["lr"] = rate[which] * min(1.0, 3 * left)
         optimiser.zero_grad(set_to_none=True)
         loss.backward()  # type: ignore[no-untyped-call]
-        optimiser.step()
+        self.update(which)
 
     def _varied(self, views: Tensor) -> Tensor:
         """Other contrast and noise than the scans had; nothing in the paper."""
         if not self.plan.vary:
             return views
-        draw = torch.randn(len(views), 3, 1, 1, 1, generator=self.generator) * self.plan.vary
-        noise = torch.randn(views.shape, generator=self.generator)
+        rows = self.processes.share.rows(len(views))
+        draw = torch.randn(rows.total, 3, 1, 1, 1, generator=self.generator) * self.plan.vary
+        noise = rows.of(torch.randn(rows.total, *views.shape[1:], generator=self.generator))
+        draw = rows.of(draw)
         return views * (1 + 0.03 * draw[:, 0]) + 0.006 * draw[:, 1] + 0.006 * draw[:, 2] * noise
 
     def trained(self) -> nn.Module:
@@ -155,6 +161,7 @@ class CandidateSampler:
         self, stems: list[Path], *, batch: int, size: int, labelled: int, seed: int
     ) -> None:
         self.batch, self.size, self.labelled = batch, size, labelled
+        self.share: Share = WHOLE
         self.rng = np.random.default_rng([seed, 13])
         self.images = [np.load(f"{s}.image.npy", mmap_mode="r") for s in stems]
         self.calcium = [np.load(f"{s}.labels.npy") for s in stems]
@@ -184,6 +191,8 @@ class CandidateSampler:
                 rows.append(self._of_component(int(self.rng.choice(self.other))))
             else:  # the voxels of no artery come first
                 rows.append(int(self.rng.integers(self.starts[self.other[-1] + 1])))
+        own = self.share.block(self.batch)
+        rows = rows[own.start : own.stop]
         views = np.concatenate([self._views(row) for row in rows])
         return to_clinical_grey(views), torch.from_numpy(np.stack([*map(self._labels, rows)]))
 

@@ -9,6 +9,7 @@ from threading import Barrier
 from typing import TypeVar
 
 import torch
+from torch import distributed
 
 from cacnb.errors import InputError
 
@@ -44,7 +45,8 @@ def side_by_side(
 
     Each has half of torch's threads to itself, so that none waits for another after every layer:
     two networks of a CycleGAN keep two cores busier than one network spread over both. Elsewhere,
-    and with one thread, one after the other. What comes out does not depend on who is first.
+    with one thread, and among several processes, whose messages must come in one order, one after
+    the other. What comes out does not depend on who is first.
 
     Example
     -------
@@ -52,11 +54,15 @@ def side_by_side(
     (1, 2)
     """
     threads = torch.get_num_threads()
-    if device.type != "cpu" or threads < 2:
+    if device.type != "cpu" or threads < 2 or _among_others():
         return first(), second()
     halves = _halves(threads // 2)
     one, other = halves.submit(first), halves.submit(second)
     return one.result(), other.result()
+
+
+def _among_others() -> bool:
+    return distributed.is_available() and distributed.is_initialized()
 
 
 @cache

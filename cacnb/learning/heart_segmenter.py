@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+from collections.abc import Callable
 
 import numpy as np
 import torch
@@ -15,11 +16,18 @@ from cacnb.learning.networks import HeartNetwork
 from cacnb.learning.recipes import HeartRecipe
 
 
-def dice_loss(probability: Tensor, target: Tensor) -> Tensor:
-    """1 − Dice of each channel, averaged; both (batch, channels, z, y, x) in [0, 1] (section 3)."""
+def dice_loss(
+    probability: Tensor, target: Tensor, summed: Callable[[Tensor], Tensor] | None = None
+) -> Tensor:
+    """1 − Dice of each channel, averaged; both (batch, channels, z, y, x) in [0, 1] (section 3).
+
+    `summed` adds up what several processes found on their shares of a batch.
+    """
     dims = (0, 2, 3, 4)
     overlap = (probability * target).sum(dims)
     total = probability.sum(dims) + target.sum(dims)
+    if summed is not None:
+        overlap, total = summed(torch.stack([overlap, total]))
     return (1 - (2 * overlap + 1) / (total + 1)).mean()
 
 
@@ -36,19 +44,21 @@ class HeartLearner(Learner):
         self.networks = {"heart": self.network}
         optimiser = torch.optim.Adam(self.network.parameters(), lr=recipe.learning_rate)
         self.optimisers = {"heart": optimiser}
+        self.anneal = recipe.anneal
 
     def step(self, first: Tensor, second: Tensor, iteration: int) -> dict[str, float]:
         """One batch of patches and heart masks."""
         optimiser = self.optimisers["heart"]
-        if self.recipe.name != "paper":
+        if self.anneal:
             left = 1 - (iteration - 1) / self.recipe.iterations
             optimiser.param_groups[0]["lr"] = self.recipe.learning_rate * min(1.0, 3 * left)
         patches = first.contiguous(memory_format=torch.channels_last_3d)
         probability = torch.sigmoid(self.network(patches))
-        loss = dice_loss(probability, torch.cat([1 - second, second], dim=1))
+        summed = self.processes.total if self.processes.several else None
+        loss = dice_loss(probability, torch.cat([1 - second, second], dim=1), summed)
         optimiser.zero_grad(set_to_none=True)
         loss.backward()  # type: ignore[no-untyped-call]
-        optimiser.step()
+        self.update("heart")
         return {"dice": float(loss.detach())}
 
     def trained(self) -> nn.Module:

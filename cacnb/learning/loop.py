@@ -15,28 +15,29 @@ from typing import Protocol
 
 import numpy as np
 import torch
-from safetensors import SafetensorError
-from safetensors.torch import load_file, save
 from torch import Tensor, nn
 
-from cacnb.errors import InputError
-from cacnb.files import or_cannot_write, write_atomically
+from cacnb.errors import InputError, UsageError
+from cacnb.files import write_atomically
+from cacnb.learning.checkpoint import CHECKPOINT, load_checkpoint, save_checkpoint
+from cacnb.learning.joined import join_layers
+from cacnb.learning.kept import forget_after, keep_network
+from cacnb.learning.processes import ALONE, Processes
 from cacnb.learning.recipes import Recipe
-
-#: Name of the checkpoint in a run's folder; there is one, always whole.
-CHECKPOINT = "last.safetensors"
-
-#: Seconds after which a logged step is on disk at the latest, for whoever watches.
-FLUSH_AFTER_S = 1.0
+from cacnb.learning.share import Share
+from cacnb.learning.step_log import StepLog
+from cacnb.learning.stopping import StoppedError, heard
 
 
 class Sampler(Protocol):
-    """Anything that draws batches from one random generator."""
+    """Anything that draws joined batches from one random generator, and reads its share of them."""
 
     rng: np.random.Generator
+    batch: int
+    share: Share
 
     def draw(self) -> tuple[Tensor, Tensor]:
-        """The next batch."""
+        """The own rows of the next batch."""
         ...
 
 
@@ -47,6 +48,7 @@ class Learner(ABC):
 
     def __init__(self, recipe: Recipe) -> None:
         self.recipe = recipe
+        self.processes = ALONE
         self.generator = torch.Generator().manual_seed(recipe.seed)
         self.networks: dict[str, nn.Module] = {}
         self.optimisers: dict[str, torch.optim.Adam] = {}
@@ -58,6 +60,42 @@ class Learner(ABC):
     @abstractmethod
     def trained(self) -> nn.Module:
         """The network that the pipeline uses, as it stands now."""
+
+    def update(self, *names: str) -> None:
+        """Let these optimisers step by the mean of the gradients of all processes."""
+        if self.processes.several:
+            groups = [group for name in names for group in self.optimisers[name].param_groups]
+            parameters = [parameter for group in groups for parameter in group["params"]]
+            self.processes.average([p.grad for p in parameters if p.grad is not None])
+        for name in names:
+            self.optimisers[name].step()
+
+
+def share_work(learner: Learner, sampler: Sampler, processes: Processes) -> None:
+    """Let a learner and its sampler take their share of every batch, with the other processes.
+
+    Raises
+    ------
+    UsageError
+        Where the processes cannot share a batch equally.
+    """
+    of, batch = processes.share.of, sampler.batch
+    if batch % of:
+        able = ", ".join(str(n) for n in range(1, batch + 1) if batch % n == 0)
+        raise processes.once(
+            UsageError(
+                f"{of} processes cannot share a batch of {learner.recipe.batch}, of which {batch} "
+                f"are drawn at a time: start {able}"
+            )
+        )
+    learner.processes, sampler.share = processes, processes.share
+    if processes.several:
+        for network in learner.networks.values():
+            join_layers(network, processes.share)
+
+
+#: Where `recipe.json` says which studies a run learns from.
+LEARNED_FROM = "learned_from"
 
 
 @dataclass(frozen=True)
@@ -88,12 +126,21 @@ class Watch(Protocol):
         ...
 
 
-@dataclass
+@dataclass(frozen=True)
 class Run:
-    """A folder that a training lives in: `recipe.json`, `steps.jsonl`, `last.safetensors`."""
+    """A folder that a training lives in: `recipe.json`, `steps.jsonl`, `last.safetensors`.
+
+    With `keep_every`, the trained network is kept in `kept/` whenever the watch validated at such
+    an iteration, at most `keep` of them. With `stop_on_signals`, SIGTERM and SIGUSR1 let a step end
+    and save it. `learned_from` says in words which studies are learned from, for the weights' card.
+    """
 
     folder: Path
     resume: bool = False
+    keep_every: int = 0
+    keep: int = 8
+    stop_on_signals: bool = False
+    learned_from: tuple[str, ...] = ()
 
 
 def train(
@@ -102,162 +149,110 @@ def train(
     """Train to the recipe's last iteration, yielding every step.
 
     With `resume`, goes on from the checkpoint exactly: weights, optimisers, random states. On a CPU
-    the losses are those of an unbroken run, watched or not.
+    the losses are those of an unbroken run, watched or not. Of several processes all take part and
+    the first writes; `watch` looks from there alone.
 
     Raises
     ------
     InputError
-        `run_exists` where the folder holds a run and `resume` was not asked for; `other_recipe`
-        where it was made with another recipe; `not_finite` where a loss is no number.
+        `run_exists` where the folder holds a run and `resume` was not asked for; `other_recipe`,
+        `other_studies` where it was made with others; `not_finite` where a loss is no number;
+        `process_gone` where another process has ended.
+    StoppedError
+        Where a signal asked to stop; the last step is saved.
     """
-    recipe = learner.recipe
-    done = _begin(learner, sampler, run)
-    log = run.folder / "steps.jsonl"
-    start = time.monotonic() - _logged_seconds(log)
-    flushed = start
+    recipe, processes = learner.recipe, learner.processes
+    checkpoint = run.folder / CHECKPOINT
+    log = StepLog(run.folder / "steps.jsonl", writes=processes.first)
+    done = processes.after_first(lambda: _begin(learner, sampler, run, log))
+    watch = watch if processes.first else None
+    start = time.monotonic() - log.seconds()
     if watch is not None:
         watch.begin(run.folder, done)
     for network in learner.networks.values():
         network.train()
-    with log.open("a", encoding="utf-8") as lines:
-        for iteration in range(done + 1, recipe.iterations + 1):
-            losses = learner.step(*sampler.draw(), iteration)
-            now = time.monotonic()
-            step = Step(iteration, recipe.iterations, losses, now - start, iteration * recipe.batch)
-            bad = [name for name, value in losses.items() if not np.isfinite(value)]
-            if not bad:
-                lines.write(_line(step))
-            if bad or now - flushed > FLUSH_AFTER_S:
-                flushed = now
-                with or_cannot_write(log):
-                    lines.flush()
-            failures = watch.look(step) if watch is not None else ()
-            if bad:
-                raise InputError(
-                    "not_finite",
-                    f"the loss term {bad[0]} is no number at iteration {iteration}: "
-                    "resume from the last checkpoint with a smaller learning rate",
-                )
-            if iteration % recipe.save_every == 0 or iteration == recipe.iterations:
-                lines.flush()
-                save_checkpoint(learner, sampler, iteration, run.folder / CHECKPOINT)
-            yield replace(step, failures=failures)
-
-
-def _line(step: Step) -> str:
-    """A step as the log keeps it."""
-    row = {"iteration": step.iteration, **step.losses}
-    return json.dumps({**row, "seconds": round(step.seconds, 3), "samples": step.samples}) + "\n"
-
-
-def _logged_seconds(log: Path) -> float:
-    """Seconds of training that the last logged step came after; 0 for a new run or an old log."""
-    if not log.exists():
-        return 0.0
-    with log.open("rb") as lines:
-        lines.seek(max(0, log.stat().st_size - 4096))
-        last = lines.read().splitlines()[-1:]
-    return float(json.loads(last[0]).get("seconds", 0.0)) if last else 0.0
-
-
-def _begin(learner: Learner, sampler: Sampler, run: Run) -> int:
-    """Open the run's folder; returns the iteration that it has reached."""
-    recipe_file, checkpoint = run.folder / "recipe.json", run.folder / CHECKPOINT
-    text = json.dumps({"stage": learner.stage, **learner.recipe.as_dict()}, indent=2)
-    if recipe_file.exists():
-        if not run.resume:
-            raise InputError(
-                "run_exists", f"{run.folder} holds a run: add --resume, or choose another --out"
-            )
+    with heard(run.stop_on_signals) as asked:
         try:
-            kept = json.loads(recipe_file.read_text(encoding="utf-8"))
-            same = kept.pop("stage", None) == learner.stage
-            same = same and type(learner.recipe).from_dict(kept) == learner.recipe
-        except (ValueError, TypeError, AttributeError):
-            same = False
-        if not same:
-            raise InputError(
-                "other_recipe",
-                f"{run.folder} was trained with another recipe: choose another --out",
-            )
-        if checkpoint.exists():
-            reached = load_checkpoint(learner, sampler, checkpoint)
-            _cut_log(run.folder / "steps.jsonl", reached)
-            return reached
-        _cut_log(run.folder / "steps.jsonl", 0)
-        return 0
-    write_atomically(text, recipe_file)
-    return 0
+            for iteration in range(done + 1, recipe.iterations + 1):
+                with processes.or_one_is_gone():
+                    losses = learner.step(*sampler.draw(), iteration)
+                    losses, stop = processes.tell(losses, stop=asked.by is not None)
+                seconds = time.monotonic() - start
+                step = Step(iteration, recipe.iterations, losses, seconds, iteration * recipe.batch)
+                bad = [name for name, value in losses.items() if not np.isfinite(value)]
+                if not bad:
+                    log.add(iteration, losses, step.seconds, step.samples)
+                failures = watch.look(step) if watch is not None else ()
+                if bad:
+                    raise processes.once(_not_finite(bad[0], iteration))
+                if processes.first:
+                    if run.keep_every and iteration % run.keep_every == 0:
+                        keep_network(learner, iteration, run.folder, run.keep)
+                    if stop or iteration % recipe.save_every == 0 or iteration == recipe.iterations:
+                        log.flush()
+                        save_checkpoint(learner, sampler, iteration, checkpoint)
+                yield replace(step, failures=failures)
+                if stop and iteration < recipe.iterations:
+                    by = asked.by.name if asked.by is not None else "another process"
+                    raise processes.once(
+                        StoppedError(
+                            f"stopped by {by}: iteration {iteration} of {recipe.iterations} is "
+                            f"saved in {run.folder}, --resume goes on"
+                        )
+                    )
+        finally:
+            log.flush()
 
 
-def _cut_log(path: Path, reached: int) -> None:
-    """Drop the steps after the checkpoint: they will be trained again."""
-    if path.exists():
-        kept = path.read_text(encoding="utf-8").splitlines()[:reached]
-        write_atomically("".join(f"{line}\n" for line in kept), path)
+def _not_finite(term: str, iteration: int) -> InputError:
+    return InputError(
+        "not_finite",
+        f"the loss term {term} is no number at iteration {iteration}: "
+        "resume from the last checkpoint with a smaller learning rate",
+    )
 
 
-def save_checkpoint(learner: Learner, sampler: Sampler, iteration: int, path: Path) -> None:
-    """Write weights, optimisers and random states to one safetensors file, whole or not at all."""
-    tensors: dict[str, Tensor] = {"random.torch": learner.generator.get_state()}
-    for name, network in learner.networks.items():
-        for key, value in network.state_dict().items():
-            tensors[f"network.{name}.{key}"] = value
-    for name, optimiser in learner.optimisers.items():
-        for index, state in optimiser.state_dict()["state"].items():
-            for key, value in state.items():
-                tensors[f"optimiser.{name}.{index}.{key}"] = value
-    metadata = {
-        "stage": learner.stage,
-        "iteration": str(iteration),
-        "recipe": json.dumps(learner.recipe.as_dict()),
-        "sampler": json.dumps(sampler.rng.bit_generator.state),
-    }
-    contiguous = {key: value.detach().clone().contiguous() for key, value in tensors.items()}
-    write_atomically(save(contiguous, metadata), path)
+def _begin(learner: Learner, sampler: Sampler, run: Run, log: StepLog) -> int:
+    """Open the run's folder, or what the first process made of it; the iteration it has reached."""
+    if learner.processes.first:
+        _open_folder(learner, run)
+    checkpoint = run.folder / CHECKPOINT
+    on = run.resume and checkpoint.exists()
+    reached = load_checkpoint(learner, sampler, checkpoint) if on else 0
+    if learner.processes.first:
+        log.cut(reached)
+        forget_after(reached, run.folder)
+    return reached
 
 
-def load_checkpoint(learner: Learner, sampler: Sampler, path: Path) -> int:
-    """Put a checkpoint's state back; returns its iteration. Nothing is unpickled.
-
-    Raises
-    ------
-    InputError
-        `bad_checkpoint` where the file is damaged, or is no checkpoint of this learner.
-    """
-    try:
-        return _put_back(learner, sampler, load_file(path), read_metadata(path))
-    except (SafetensorError, OSError, KeyError, ValueError, RuntimeError) as error:
+def _open_folder(learner: Learner, run: Run) -> None:
+    """Write the recipe into a new run's folder, or hold it against that of the run in it."""
+    recipe_file = run.folder / "recipe.json"
+    if not recipe_file.exists():
+        told = {"stage": learner.stage, LEARNED_FROM: run.learned_from}
+        write_atomically(json.dumps({**told, **learner.recipe.as_dict()}, indent=2), recipe_file)
+        return
+    if not run.resume:
         raise InputError(
-            "bad_checkpoint", f"{path} cannot be opened as a checkpoint: delete it to start anew"
-        ) from error
-
-
-def _put_back(
-    learner: Learner, sampler: Sampler, tensors: dict[str, Tensor], metadata: dict[str, str]
-) -> int:
-    learner.generator.set_state(tensors["random.torch"])
-    for name, network in learner.networks.items():
-        prefix = f"network.{name}."
-        network.load_state_dict(
-            {k.removeprefix(prefix): v for k, v in tensors.items() if k.startswith(prefix)}
+            "run_exists", f"{run.folder} holds a run: add --resume, or choose another --out"
         )
-    for name, optimiser in learner.optimisers.items():
-        prefix = f"optimiser.{name}."
-        state: dict[int, dict[str, Tensor]] = {}
-        for key, value in tensors.items():
-            if key.startswith(prefix):
-                index, what = key.removeprefix(prefix).split(".", 1)
-                state.setdefault(int(index), {})[what] = value
-        groups = optimiser.state_dict()["param_groups"]
-        optimiser.load_state_dict({"state": state, "param_groups": groups})
-    sampler.rng.bit_generator.state = json.loads(metadata["sampler"])
-    return int(metadata["iteration"])
-
-
-def read_metadata(path: Path) -> dict[str, str]:
-    """The text that stands at the head of a safetensors file."""
-    from safetensors import safe_open
-
-    with safe_open(path, framework="pt") as file:
-        return dict(file.metadata() or {})
+    try:
+        kept = json.loads(recipe_file.read_text(encoding="utf-8"))
+        same = kept.pop("stage", None) == learner.stage
+        others = kept.pop(LEARNED_FROM, None) or []
+        same = same and type(learner.recipe).from_dict(kept) == learner.recipe
+    except (ValueError, TypeError, AttributeError):
+        same = False
+    if not same:
+        raise InputError(
+            "other_recipe",
+            f"{run.folder} was trained with another recipe: choose another --out",
+        )
+    if others and run.learned_from and list(run.learned_from) != others:
+        raise InputError(
+            "other_studies",
+            f"{run.folder} learned from {', '.join(others)}, "
+            f"{', '.join(run.learned_from)} came: give the same --study, or another --out",
+        )
+    for part in run.folder.glob(".*.part"):  # of a process that was killed while it wrote
+        part.unlink(missing_ok=True)

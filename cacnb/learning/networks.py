@@ -10,6 +10,10 @@ from torch import Tensor, nn
 #: Discount on the map's logit before training, so that a map starts near empty (PAPER.md).
 EMPTY_START = -4.0
 
+#: One at which it starts at 270 HU, brighter than most calcium: where known calcium is learned,
+#: what is not calcium is soon darkened, and what is stays where it began until a training is long.
+LESION_START = -1.0
+
 
 @dataclass(frozen=True)
 class NetworkShape:

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass, fields
+from dataclasses import asdict, dataclass, fields, replace
 from typing import Any, Literal, Self
 
 from cacnb.errors import UsageError
 from cacnb.learning.networks import (
     EMPTY_START,
+    LESION_START,
     PAPER_CLASSIFIER,
     PAPER_CRITIC,
     PAPER_GENERATOR,
@@ -26,6 +27,25 @@ class Recipe:
     learning_rate: float = 1e-3
     seed: int = 0
     save_every: int = 1000
+
+    def of_length(self, iterations: int) -> Self:
+        """The recipe with another number of iterations, its first part in proportion.
+
+        Raises
+        ------
+        UsageError
+            For fewer than one.
+        """
+        if iterations < 1:
+            raise UsageError(f"{iterations} iterations: ask for at least 1")
+        share = iterations / self.iterations
+        parts = {
+            part: round(share * getattr(self, part))
+            for part in ("warm_up", "first_iterations")
+            if hasattr(self, part)
+        }
+        save_every = min(self.save_every, iterations)
+        return replace(self, iterations=iterations, save_every=save_every, **parts)
 
     def as_dict(self) -> dict[str, Any]:
         """Plain values, as saved beside a checkpoint."""
@@ -51,7 +71,8 @@ class HeartRecipe(Recipe):
 
     `window_hu` is mapped to [−1, 1]; the paper gives none. `vary` is domain randomisation: zoom,
     contrast, blur and noise of the patches; 0 in the paper. `overlap` is the share of a patch that
-    the next one covers when a scan is segmented.
+    the next one covers when a scan is segmented. With `anneal` the step size falls to 0 over the
+    last third; the paper's stays.
     """
 
     iterations: int = 250_000
@@ -62,6 +83,7 @@ class HeartRecipe(Recipe):
     window_hu: tuple[float, float] = (-400.0, 400.0)
     vary: float = 0.0
     overlap: float = 0.5
+    anneal: bool = False
 
 
 @dataclass(frozen=True)
@@ -75,7 +97,7 @@ class SliceRecipe(Recipe):
     `store_px` is the size that slices are kept at, `crop_px` the random crop that is trained on,
     `turn_deg` the largest random rotation. Departures from the paper: with `twins`, half of the
     slices without CAC are slices with CAC whose known calcium is taken out; `context` names the
-    slices beside that the network sees too, in steps of 1.5 mm.
+    slices beside that the network sees too, in steps of 1.5 mm; `anneal` is a heart recipe's.
     """
 
     iterations: int = 1_500_000
@@ -85,6 +107,7 @@ class SliceRecipe(Recipe):
     crop_px: int = 224
     turn_deg: float = 10.0
     twins: bool = False
+    anneal: bool = False
     context: tuple[int, ...] = ()
     precision: Literal["float32", "bfloat16"] = "float32"
     compiled: bool = False
@@ -95,15 +118,19 @@ class SliceRecipe(Recipe):
 class DecompositionRecipe(Recipe):
     """The adjusted CycleGAN (sections 3 and 5): λ 10, α 10, β 0.001, Adam 1e-4, batches of 4.
 
+    `method` is the way of learning (`decompositions.METHODS`); the paper's is the CycleGAN.
     `inserted_weight` adds slices whose calcium is known, put back at another strength, which the
-    remover has to find; in the first `warm_up` iterations it learns from them alone. The values
-    from `adversarial` on are departures from the paper that a small network needs (PAPER.md); their
-    defaults are the paper's. `precision`, `compiled` and `on_device` are a slice recipe's.
+    remover has to find; in the first `warm_up` iterations it learns from them alone, with the step
+    size `inserted_rate` (0: the same). With `anneal` step sizes fall to 0 over the second half. The
+    values from `adversarial` on are departures from the paper that a small network needs
+    (PAPER.md); their defaults are the paper's. `precision`, `compiled` and `on_device` are a slice
+    recipe's.
     """
 
     iterations: int = 375_000
     batch: int = 4
     learning_rate: float = 1e-4
+    method: Literal["cyclegan", "one_sided", "inserted"] = "cyclegan"
     network: NetworkShape = PAPER_GENERATOR
     critic: NetworkShape = PAPER_CRITIC
     store_px: int = 256
@@ -117,6 +144,7 @@ class DecompositionRecipe(Recipe):
     average_decay: float = 0.0
     critic_rate: float = 1e-4
     inserted_weight: float = 0.0
+    inserted_rate: float = 0.0
     warm_up: int = 0
     anneal: bool = False
     context: tuple[int, ...] = ()
@@ -166,23 +194,33 @@ class ClinicalRecipe(Recipe):
         return 1 + 2 * sum(self.dilations)
 
 
-#: Trains on two CPU cores: fewer channels and blocks, a coarser heart grid, smaller crops.
-DEMO_HEART = HeartRecipe(
-    name="demo", iterations=1400, batch=4, learning_rate=3e-3, save_every=100,
+#: What the packaged weights come from, about an hour on two cores: fewer channels and blocks, a
+#: coarser heart grid, smaller crops.
+PACKAGED_HEART = HeartRecipe(
+    name="packaged", iterations=1400, batch=4, learning_rate=3e-3, save_every=100,
     network=NetworkShape(width=8, blocks=4), spacing_mm=(6.0, 6.0, 6.0), patch=32, vary=1.0,
-    overlap=0.25,
+    overlap=0.25, anneal=True,
 )  # fmt: skip
-DEMO_SLICES = SliceRecipe(
-    name="demo", iterations=4500, batch=12, learning_rate=1e-3, save_every=100,
+PACKAGED_SLICES = SliceRecipe(
+    name="packaged", iterations=4500, batch=12, learning_rate=1e-3, save_every=100,
     network=NetworkShape(width=12, blocks=3), store_px=160, crop_px=136, twins=True,
-    context=(-2, 2),
+    anneal=True, context=(-2, 2),
 )  # fmt: skip
-DEMO_DECOMPOSITION = DecompositionRecipe(
-    name="demo", iterations=5000, learning_rate=8e-4, critic_rate=3e-4, save_every=100,
+PACKAGED_DECOMPOSITION = DecompositionRecipe(
+    name="packaged", iterations=5000, learning_rate=8e-4, critic_rate=3e-4, save_every=100,
     network=NetworkShape(width=16, blocks=3), critic=NetworkShape(width=16, blocks=2),
     store_px=160, crop_px=128, adversarial="least_squares", map_start=EMPTY_START,
     average_decay=0.998,
     inserted_weight=4.0, warm_up=4700, anneal=True, context=(-2, 2),
+)  # fmt: skip
+
+#: The same in minutes: 20 on two cores for all three stages, heart and slices on one of them beside
+#: the decomposition on the other.
+DEMO_HEART = replace(PACKAGED_HEART.of_length(400), name="demo", learning_rate=1e-3)
+DEMO_SLICES = replace(PACKAGED_SLICES.of_length(1500), name="demo")
+DEMO_DECOMPOSITION = replace(
+    PACKAGED_DECOMPOSITION.of_length(2000), name="demo", method="inserted", crop_px=96,
+    learning_rate=3e-4, inserted_rate=2e-3, map_start=LESION_START, average_decay=0.99, warm_up=0,
 )  # fmt: skip
 
 #: At 1.5 mm the first network's 59 voxels are the paper's 86 mm, the second's 29 its 43 mm.
@@ -193,6 +231,8 @@ DEMO_CLINICAL = ClinicalRecipe(
     labelled_px=1, view_weight=0.2, second_widths=(12, 16, 24, 16), second_dense=64, second_px=29,
     second_dropout=0.3, vary=1.0, voxels=8,
 )  # fmt: skip
+
+PACKAGED_CLINICAL = replace(DEMO_CLINICAL, name="packaged")
 
 #: `fast` draws the paper's number of slices in batches so many times as large.
 FAST_BATCHES = 4
@@ -216,12 +256,16 @@ FAST_DECOMPOSITION = DecompositionRecipe(
 )  # fmt: skip
 
 RECIPES: dict[str, dict[str, Recipe]] = {
-    "heart": {"paper": HeartRecipe(), "demo": DEMO_HEART},
-    "slices": {"paper": SliceRecipe(), "demo": DEMO_SLICES, "fast": FAST_SLICES},
-    "decomposition": {
-        "paper": DecompositionRecipe(), "demo": DEMO_DECOMPOSITION, "fast": FAST_DECOMPOSITION
+    "heart": {"paper": HeartRecipe(), "demo": DEMO_HEART, "packaged": PACKAGED_HEART},
+    "slices": {
+        "paper": SliceRecipe(), "demo": DEMO_SLICES, "packaged": PACKAGED_SLICES,
+        "fast": FAST_SLICES,
     },
-    "clinical": {"paper": ClinicalRecipe(), "demo": DEMO_CLINICAL},
+    "decomposition": {
+        "paper": DecompositionRecipe(), "demo": DEMO_DECOMPOSITION,
+        "packaged": PACKAGED_DECOMPOSITION, "fast": FAST_DECOMPOSITION,
+    },
+    "clinical": {"paper": ClinicalRecipe(), "demo": DEMO_CLINICAL, "packaged": PACKAGED_CLINICAL},
 }  # fmt: skip
 
 

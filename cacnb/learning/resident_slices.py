@@ -7,6 +7,8 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from cacnb.learning.joined_rows import Slices
+
 #: Slices that are copied to a device at once: what it takes of the host's memory stays small.
 COPIED_AT_ONCE = 256
 
@@ -27,8 +29,8 @@ class ResidentSlices:
 
     def __init__(
         self,
-        slices: NDArray[np.int16],
-        calcium: NDArray[np.int16] | None,
+        slices: Slices,
+        calcium: Slices | None,
         calcium_rows: NDArray[np.int64] | None,
         device: torch.device,
     ) -> None:
@@ -52,7 +54,7 @@ class ResidentSlices:
         return self.calcium[self.rows[torch.from_numpy(indices).to(self.device)]]
 
 
-def _copied(slices: NDArray[np.int16], device: torch.device, empty: int = 0) -> Tensor:
+def _copied(slices: Slices, device: torch.device, empty: int = 0) -> Tensor:
     """Slices (n, y, x) on a device, and as many empty ones after them as asked for."""
     shape = (len(slices) + empty, *slices.shape[1:])
     copied = torch.zeros(shape, dtype=torch.int16, device=device)

@@ -39,27 +39,32 @@ class SliceLearner(Learner):
         }
         self.sizes = recipe.crop_px, recipe.turn_deg
         self.with_twins, self.context = recipe.twins, recipe.context
+        self.anneal = recipe.anneal
 
     def step(self, first: Tensor, second: Tensor, iteration: int) -> dict[str, float]:
         """One batch of slices with CAC and as many without."""
         optimiser = self.optimisers["classifier"]
-        if self.recipe.name not in ("paper", "fast"):
+        if self.anneal:
             left = 1 - (iteration - 1) / self.recipe.iterations
             optimiser.param_groups[0]["lr"] = self.recipe.learning_rate * min(1.0, 3 * left)
         seen = 1 + len(self.context)
         first, second = first.to(self.device), second.to(self.device)
+        share = self.processes.share
         if self.with_twins:
-            twins = _twins(first, self.context)
-            second = torch.cat([twins, second[len(first) // 2 :, :seen]])
+            half, _ = share.rows(len(first)).between(0, len(first) * share.of // 2)
+            twins = _without_calcium(first[half], self.context)
+            second = torch.cat([twins, second[half.stop :, :seen]])
         first, second = first[:, :seen], second[:, :seen]
-        images = augment_slices(torch.cat([first, second]), *self.sizes, self.generator).clamp(0, 1)
+        rows = share.rows(len(first), domains=2)
+        images = torch.cat([first, second])
+        images = augment_slices(images, *self.sizes, self.generator, rows).clamp(0, 1)
         labels = (torch.arange(len(images), device=self.device) < len(first)).long()
-        with torch.autocast(self.device.type, torch.bfloat16, enabled=self._half):
+        with self.processes.half(self.device, wanted=self._half):
             logits = self.network(images.contiguous(memory_format=torch.channels_last))
-        loss = functional.cross_entropy(logits.float(), labels)
+        loss = functional.cross_entropy(logits.float() if self._half else logits, labels)
         optimiser.zero_grad(set_to_none=True)
         loss.backward()  # type: ignore[no-untyped-call]
-        optimiser.step()
+        self.update("classifier")
         right = (logits.argmax(dim=1) == labels).float().mean()
         # One wait for the device, for both numbers.
         told = torch.stack([loss.detach(), right]).tolist()
@@ -70,10 +75,10 @@ class SliceLearner(Learner):
         return self.network
 
 
-def _twins(slices: Tensor, context: tuple[int, ...]) -> Tensor:
-    """Half of some slices with known calcium, without it: the hardest slices without CAC."""
+def _without_calcium(slices: Tensor, context: tuple[int, ...]) -> Tensor:
+    """Slices with known calcium, without it: the hardest slices without CAC."""
     require_known_calcium(slices, context)
-    image, calcium = slices[: len(slices) // 2].chunk(2, dim=1)
+    image, calcium = slices.chunk(2, dim=1)
     return image - calcium
 
 

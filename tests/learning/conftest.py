@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from cacnb.learning.batches import PatchSampler, SliceSampler, SliceStore
-from cacnb.learning.calcium_cyclegan import CalciumCycleGan
+from cacnb.learning.decompositions import by_method, decomposer
 from cacnb.learning.heart_segmenter import HeartLearner
 from cacnb.learning.loop import Learner, Sampler
 from cacnb.learning.networks import EMPTY_START, NetworkShape
@@ -91,8 +91,9 @@ def start_slices(recipe: SliceRecipe = TINY_SLICES) -> tuple[Learner, Sampler]:
 def start_decomposition(
     recipe: DecompositionRecipe = TINY_DECOMPOSITION,
 ) -> tuple[Learner, Sampler]:
-    store = speckled_store(known=recipe.inserted_weight > 0)
-    return CalciumCycleGan(recipe), SliceSampler(
+    known = recipe.inserted_weight > 0 or recipe.method == "inserted"
+    store = speckled_store(known=known)
+    return decomposer(recipe), SliceSampler(
         store,
         np.arange(len(store.labels)),
         recipe.batch,
@@ -102,14 +103,18 @@ def start_decomposition(
     )
 
 
-@pytest.fixture(params=["heart", "slices", "twins", "decomposition", "departed"])
+@pytest.fixture(
+    params=["heart", "slices", "twins", "decomposition", "departed", "one_sided", "inserted"]
+)
 def start(request: pytest.FixtureRequest, tmp_path: Path) -> Start:
-    """Each of the three learners in its paper's form, and the CycleGAN with its departures."""
+    """Each of the learners in its paper's form, the CycleGAN also with its departures."""
     starts: dict[str, Start] = {
         "heart": lambda: start_heart(write_heart(tmp_path / "chest", (24, 24, 24), 6, 18)),
         "slices": start_slices,
         "twins": lambda: start_slices(replace(TINY_SLICES, twins=True, context=(-1, 1))),
         "decomposition": start_decomposition,
         "departed": lambda: start_decomposition(TINY_DEPARTED),
+        "one_sided": lambda: start_decomposition(by_method(TINY_DEPARTED, "one_sided")),
+        "inserted": lambda: start_decomposition(by_method(TINY_DEPARTED, "inserted")),
     }
     return starts[request.param]

@@ -7,15 +7,10 @@ import torch
 from torch import Tensor, nn
 
 from cacnb.errors import InputError
-from cacnb.learning.calcium_cyclegan import (
-    CalciumCycleGan,
-    adversarial_loss,
-    cac_map_hu,
-    cycle_loss,
-    insert_calcium,
-    inserted_loss,
-    map_loss,
-)
+from cacnb.learning.calcium_cyclegan import CalciumCycleGan
+from cacnb.learning.decomposer import cac_map_hu
+from cacnb.learning.known_calcium import insert_calcium, inserted_loss
+from cacnb.learning.map_losses import adversarial_loss, cycle_loss, map_loss
 
 from .conftest import TINY_DECOMPOSITION, TINY_DEPARTED, start_decomposition
 
@@ -172,7 +167,7 @@ def test_a_step_is_the_usual_cyclegans_in_its_losses_gradients_and_new_weights(
     frozen: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Exactly where batch norm is frozen; else with a generator's two domains in one batch."""
-    monkeypatch.setattr("cacnb.learning.calcium_cyclegan.augment_slices", lambda images, *_: images)
+    monkeypatch.setattr("cacnb.learning.decomposer.augment_slices", lambda images, *_: images)
     learner, twin = exact_pair(frozen=frozen)
     drawn = torch.rand(4, 1, 32, 32, generator=torch.Generator().manual_seed(0)).double()
     cac, clear = drawn[:2], drawn[2:]
@@ -218,9 +213,7 @@ def test_bfloat16_is_computed_in_only_where_a_device_has_units_for_it(
     plain = trained_losses(1)[0]
     recipe = replace(TINY_DECOMPOSITION, precision="bfloat16")
     for has_units in (False, True):
-        monkeypatch.setattr(
-            "cacnb.learning.calcium_cyclegan.runs_bfloat16", lambda _, has=has_units: has
-        )
+        monkeypatch.setattr("cacnb.learning.decomposer.runs_bfloat16", lambda _, has=has_units: has)
         learner, sampler = start_decomposition(recipe)
         found = learner.step(*sampler.draw(), 1)
         assert found == (pytest.approx(plain, rel=0.05) if has_units else plain)

@@ -96,10 +96,10 @@ def test_air_is_no_heart_and_no_network_is_asked() -> None:
     assert not found.any()
 
 
-@pytest.mark.parametrize(("name", "falls"), [("paper", False), ("demo", True)])
-def test_only_the_demo_lowers_its_learning_rate(tmp_path: Path, name: str, falls: bool) -> None:
+@pytest.mark.parametrize("falls", [False, True])
+def test_the_step_size_falls_only_where_the_recipe_says_so(tmp_path: Path, falls: bool) -> None:
     stem = write_heart(tmp_path / "chest", (24, 24, 24), 6, 18)
-    learner, sampler = start_heart(stem, replace(TINY_HEART, name=name))
+    learner, sampler = start_heart(stem, replace(TINY_HEART, anneal=falls))
     learner.step(*sampler.draw(), learner.recipe.iterations)
     rate = learner.optimisers["heart"].param_groups[0]["lr"]
     assert (rate < TINY_HEART.learning_rate) is falls

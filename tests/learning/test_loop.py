@@ -16,17 +16,9 @@ from torch import Tensor
 from cacnb.errors import InputError
 from cacnb.learning.batches import PatchSampler, SliceSampler, SliceStore
 from cacnb.learning.calcium_cyclegan import CalciumCycleGan
+from cacnb.learning.checkpoint import CHECKPOINT, load_checkpoint, read_metadata
 from cacnb.learning.heart_segmenter import HeartLearner
-from cacnb.learning.loop import (
-    CHECKPOINT,
-    Learner,
-    Run,
-    Sampler,
-    Step,
-    load_checkpoint,
-    read_metadata,
-    train,
-)
+from cacnb.learning.loop import Learner, Run, Sampler, Step, train
 from cacnb.learning.recipes import DecompositionRecipe, HeartRecipe, SliceRecipe
 from cacnb.learning.slice_classifier import SliceLearner
 
@@ -91,6 +83,7 @@ def test_a_run_keeps_its_recipe_beside_its_checkpoint(start: Start, tmp_path: Pa
     list(train(learner, sampler, Run(tmp_path / "run")))
     kept = json.loads((tmp_path / "run" / "recipe.json").read_text())
     assert kept.pop("stage") == learner.stage
+    assert kept.pop("learned_from") == []
     assert type(learner.recipe).from_dict(kept) == learner.recipe
     assert read_metadata(tmp_path / "run" / CHECKPOINT)["iteration"] == "6"
     assert sorted(p.name for p in (tmp_path / "run").iterdir()) == [
@@ -276,3 +269,15 @@ def test_a_damaged_recipe_is_another_recipe(tmp_path: Path) -> None:
     with pytest.raises(InputError) as refusal:
         next(train(*start_slices(), Run(tmp_path, resume=True)))
     assert refusal.value.code == "other_recipe"
+
+
+def test_a_run_says_what_it_learned_from_and_goes_on_with_nothing_else(tmp_path: Path) -> None:
+    folder = tmp_path / "run"
+    steps = train(*start_slices(), Run(folder, learned_from=("a (3 scans)",)))
+    for _ in range(3):
+        next(steps)
+    steps.close()  # type: ignore[attr-defined]
+    assert json.loads((folder / "recipe.json").read_text())["learned_from"] == ["a (3 scans)"]
+    with pytest.raises(InputError, match="give the same --study"):
+        next(train(*start_slices(), Run(folder, resume=True, learned_from=("b (9 scans)",))))
+    assert len(list(train(*start_slices(), Run(folder, resume=True)))) == 3

@@ -39,9 +39,9 @@ def test_a_heart_without_slices_has_no_probabilities() -> None:
     assert probability_of_cac(PeakTells(), np.zeros((0, 3, 8, 8)), CPU).shape == (0,)
 
 
-@pytest.mark.parametrize(("name", "falls"), [("paper", False), ("demo", True)])
-def test_only_the_demo_lowers_its_learning_rate(name: str, falls: bool) -> None:
-    learner, sampler = start_slices(replace(TINY_SLICES, name=name))
+@pytest.mark.parametrize("falls", [False, True])
+def test_the_step_size_falls_only_where_the_recipe_says_so(falls: bool) -> None:
+    learner, sampler = start_slices(replace(TINY_SLICES, anneal=falls))
     learner.step(*sampler.draw(), learner.recipe.iterations)
     rate = learner.optimisers["classifier"].param_groups[0]["lr"]
     assert (rate < TINY_SLICES.learning_rate) is falls

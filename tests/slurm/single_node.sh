@@ -47,7 +47,7 @@ NodeName=$host NodeAddr=127.0.0.1 CPUs=4 RealMemory=16000 State=UNKNOWN
 PartitionName=main Nodes=ALL Default=YES MaxTime=INFINITE State=UP
 ReturnToService=2
 KillWait=5
-MinJobAge=10
+MinJobAge=600
 EOF
   # Before 23.02 this word is unknown, and slurmd starts without cgroups by itself.
   if [ "$(slurmd -V | sed 's/[^0-9]*\([0-9]*\).*/\1/')" -ge 23 ]; then

@@ -1,0 +1,132 @@
+import json
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+from torch import Tensor, nn
+
+from cacnb.errors import UsageError
+from cacnb.learning.networks import EMPTY_START, NetworkShape
+from cacnb.learning.recipes import DecompositionRecipe
+from cacnb.map_truth import MapTruth, held, hold_against_truth
+from cacnb.simulation.cohort import StudyPlan, simulate_study
+from cacnb.tuning import Grid, choose, draw_choice, run_grid, tried_settings, varied
+
+TINY = replace(
+    DecompositionRecipe(), network=NetworkShape(4, 1), critic=NetworkShape(4, 2), store_px=48,
+    crop_px=32, batch=2, iterations=3, map_start=EMPTY_START, adversarial="least_squares",
+)  # fmt: skip
+
+
+class Nothing(nn.Module):
+    """An empty map."""
+
+    def forward(self, slices: Tensor) -> Tensor:
+        return torch.zeros_like(slices[:, :1])
+
+
+@pytest.fixture(scope="module")
+def study(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Three simulated people, each scanned twice, with calcium of every size."""
+    made = tmp_path_factory.mktemp("tuned") / "study"
+    list(simulate_study(StudyPlan(3, 6, "rtp", "heart", burden="varied"), made, workers=1))
+    return made
+
+
+def grid_of(study: Path, *vary: str, seeds: int = 1) -> Grid:
+    return Grid(TINY, varied(list(vary)), tuple(range(seeds)), (study,), study, study)
+
+
+def test_a_perfect_map_has_all_mass_in_the_right_place() -> None:
+    true = np.zeros((4, 20, 20), np.float32)
+    true[1, 5:9, 5:9], true[3, 12, 12] = 200, 1
+    told = held(np.where(true >= 2, true, 0), true)
+    assert told["both_px"] == told["map_px"] == told["true_px"] == 16
+    assert told["false_mass_hu_mm3"] == 0
+    assert told["true_mass_hu_mm3"] == pytest.approx(16 * 200 * 1.5 * 2)
+    assert (told["empty"], told["false_lesions"]) == (3, 0)  # 1 HU is rounding
+
+
+def test_a_lesion_on_a_slice_without_calcium_is_a_false_one_from_three_pixels_on() -> None:
+    found = np.zeros((2, 20, 20), np.float32)
+    found[0, 3, 3:6], found[1, 3, 3:5] = 30, 30
+    told = held(found, np.zeros_like(found))
+    assert (told["empty"], told["false_lesions"]) == (2, 1)
+
+
+def test_an_empty_map_finds_no_scan_and_raises_no_false_alarm(study: Path) -> None:
+    seen = hold_against_truth(Nothing(), TINY, study, torch.device("cpu"))
+    assert len(seen.scans) == 6
+    assert seen.scans["true_mass_hu_mm3"].max() > 0
+    assert (seen.dice, seen.false_mass, seen.false_slices) == (0, 0, 0)
+    found = seen.figures(1.0)
+    assert found["sensitivity"] == 0
+    assert found["false_positive_rate"] in (0, None)
+
+
+def test_scans_are_counted_from_the_least_mass_on_and_pairs_are_compared() -> None:
+    scans = pd.DataFrame(
+        {
+            "scan": list("abcd"), "pair": [0, 0, 1, 1], "visible": [True, True, False, False],
+            "mass_hu_mm3": [100.0, 50.0, 10.0, 0.0], "true_mass_hu_mm3": [90.0, 60.0, 0.0, 0.0],
+        }
+    )  # fmt: skip
+    seen = MapTruth(0.5, 0.0, 0.0, scans)
+    assert seen.mass_r == pytest.approx(np.corrcoef([100, 50, 10, 0], [90, 60, 0, 0])[0, 1])
+    at_20 = seen.figures(20.0)
+    assert (at_20["sensitivity"], at_20["false_positive_rate"], at_20["f1"]) == (1, 0, 1)
+    assert at_20["relative_difference_both_positive"] == pytest.approx(50 / 75)
+    assert seen.figures(5.0)["false_positive_rate"] == 0.5
+
+
+def test_a_grid_is_trained_chosen_from_and_drawn_and_goes_on_where_it_stopped(
+    study: Path, tmp_path: Path
+) -> None:
+    grid = grid_of(study, "identity_weight=1,10", "sparsity_weight=0.001", seeds=2)
+    steps = run_grid(grid, tmp_path)
+    first = next(steps)
+    steps.close()  # type: ignore[attr-defined]
+    done = {file: file.stat().st_mtime_ns for file in tmp_path.glob("runs/*/figures.json")}
+    assert len(done) == 1
+    assert len(list(run_grid(grid, tmp_path))) == 3
+    assert first not in list(run_grid(grid, tmp_path))
+    assert all(file.stat().st_mtime_ns == at for file, at in done.items())
+    tried = tried_settings(grid, tmp_path)
+    assert tried["identity_weight"].tolist() == [1, 10]
+    assert tried["seeds"].tolist() == [2, 2]
+    assert (tried["dice_sd"] >= 0).all()
+    choice = choose(grid, tmp_path)
+    assert choice["chosen"]["identity_weight"] in (1, 10)
+    kept = json.loads((tmp_path / "choice.json").read_text(encoding="utf-8"))
+    assert kept["chosen"] == choice["chosen"]
+    assert kept["recipe"]["network"] == {"width": 4, "blocks": 1}
+    assert pd.read_csv(tmp_path / "tried.csv")["chosen"].sum() == 1
+    drawn = draw_choice(grid, tmp_path).read_text(encoding="utf-8")
+    assert "α" in drawn
+    assert "simulated" in drawn
+
+
+def test_the_same_cell_alone_or_beside_another_process_has_the_same_figures(
+    study: Path, tmp_path: Path
+) -> None:
+    grid = grid_of(study, "method=inserted,one_sided")
+    told = []
+    for name, workers in (("alone", 1), ("beside", 2)):
+        assert len(list(run_grid(grid, tmp_path / name, workers))) == 2
+        told.append(tried_settings(grid, tmp_path / name, "test").drop(columns="seconds"))
+    pd.testing.assert_frame_equal(*told)
+    assert told[0]["method"].tolist() == ["inserted", "one_sided"]
+
+
+@pytest.mark.parametrize(
+    ("typed", "says"),
+    [("identity_weight=", "give a name"), ("identity_weight=a", "no number"),
+     ("width=3", "no 'width'"), ("critic.colour=3", "no 'critic.colour'"),
+     ("adversarial=loud", "no word"), ("method=magic", "no method 'magic'")],
+)  # fmt: skip
+def test_what_cannot_be_varied_is_refused(study: Path, typed: str, says: str) -> None:
+    with pytest.raises(UsageError, match=says):
+        grid_of(study, typed).cells()
