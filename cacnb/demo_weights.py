@@ -23,7 +23,8 @@ from cacnb.learning.checkpoint import CHECKPOINT, load_checkpoint
 from cacnb.learning.clinical_baseline import ClinicalLearner
 from cacnb.learning.decompositions import decomposer
 from cacnb.learning.heart_segmenter import HeartLearner
-from cacnb.learning.loop import Learner, Run
+from cacnb.learning.learner import Learner
+from cacnb.learning.loop import Run
 from cacnb.learning.recipes import (
     RECIPES,
     ClinicalRecipe,

@@ -21,7 +21,8 @@ from cacnb.learning.clinical_baseline import ClinicalLearner
 from cacnb.learning.decompositions import decomposer
 from cacnb.learning.device import open_device, room_for_slices
 from cacnb.learning.heart_segmenter import HeartLearner
-from cacnb.learning.loop import Learner, Run, Sampler, Step, share_work, train
+from cacnb.learning.learner import Learner, Sampler, share_work
+from cacnb.learning.loop import Run, Step, train
 from cacnb.learning.processes import Processes
 from cacnb.learning.recipes import (
     ClinicalRecipe,

@@ -22,7 +22,8 @@ from cacnb.learning.clinical_baseline import ClinicalLearner
 from cacnb.learning.decompositions import decomposer
 from cacnb.learning.heart_segmenter import HeartLearner
 from cacnb.learning.kept import chosen_file
-from cacnb.learning.loop import LEARNED_FROM, Learner
+from cacnb.learning.learner import Learner
+from cacnb.learning.loop import LEARNED_FROM
 from cacnb.learning.recipes import (
     ClinicalRecipe,
     DecompositionRecipe,

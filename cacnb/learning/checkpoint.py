@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from safetensors import SafetensorError
 from safetensors.torch import load_file, save
@@ -12,9 +11,7 @@ from torch import Tensor, nn
 
 from cacnb.errors import InputError
 from cacnb.files import write_atomically
-
-if TYPE_CHECKING:
-    from cacnb.learning.loop import Learner, Sampler
+from cacnb.learning.learner import Learner, Sampler
 
 #: Name of the checkpoint in a run's folder; there is one, always whole.
 CHECKPOINT = "last.safetensors"

@@ -21,7 +21,7 @@ from cacnb.learning.clinical_candidates import (
     to_clinical_grey,
 )
 from cacnb.learning.clinical_networks import CLASSES, CalciumNetwork, LabelNetwork
-from cacnb.learning.loop import Learner
+from cacnb.learning.learner import Learner
 from cacnb.learning.recipes import ClinicalRecipe
 from cacnb.learning.share import WHOLE, Share
 

@@ -16,7 +16,7 @@ from cacnb.learning.augmentation import augment_slices
 from cacnb.learning.batches import HU_PER_GREY, require_known_calcium, to_grey
 from cacnb.learning.device import CPU, runs_bfloat16
 from cacnb.learning.known_calcium import insert_calcium, inserted_loss
-from cacnb.learning.loop import Learner
+from cacnb.learning.learner import Learner
 from cacnb.learning.map_losses import adversarial_loss, map_loss
 from cacnb.learning.networks import MapGenerator
 from cacnb.learning.recipes import DecompositionRecipe

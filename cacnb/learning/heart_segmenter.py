@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from cacnb.learning.batches import window
-from cacnb.learning.loop import Learner
+from cacnb.learning.learner import Learner
 from cacnb.learning.networks import HeartNetwork
 from cacnb.learning.recipes import HeartRecipe
 

@@ -7,15 +7,12 @@ import math
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from cacnb.errors import InputError
 from cacnb.files import write_atomically
 from cacnb.learning.checkpoint import save_network
+from cacnb.learning.learner import Learner
 from cacnb.run_log import VALIDATION, JsonLines
-
-if TYPE_CHECKING:
-    from cacnb.learning.loop import Learner
 
 #: Folder of a run with the networks that are kept, and the file that says which one is chosen.
 KEPT, CHOICE = "kept", "choice.json"

@@ -11,7 +11,7 @@ from torch.nn import functional
 from cacnb.learning.augmentation import augment_slices
 from cacnb.learning.batches import require_known_calcium, to_grey
 from cacnb.learning.device import CPU, runs_bfloat16
-from cacnb.learning.loop import Learner
+from cacnb.learning.learner import Learner
 from cacnb.learning.networks import SliceClassifier
 from cacnb.learning.recipes import SliceRecipe
 from cacnb.learning.wide_kernels import widen

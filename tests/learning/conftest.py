@@ -8,7 +8,7 @@ import pytest
 from cacnb.learning.batches import PatchSampler, SliceSampler, SliceStore
 from cacnb.learning.decompositions import by_method, decomposer
 from cacnb.learning.heart_segmenter import HeartLearner
-from cacnb.learning.loop import Learner, Sampler
+from cacnb.learning.learner import Learner, Sampler
 from cacnb.learning.networks import EMPTY_START, NetworkShape
 from cacnb.learning.recipes import DecompositionRecipe, HeartRecipe, SliceRecipe
 from cacnb.learning.slice_classifier import SliceLearner

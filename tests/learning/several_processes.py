@@ -16,7 +16,8 @@ from torch import Tensor
 
 from cacnb.learning.clinical_baseline import CandidateSampler, ClinicalLearner
 from cacnb.learning.decompositions import by_method
-from cacnb.learning.loop import Learner, Run, Sampler, share_work, train
+from cacnb.learning.learner import Learner, Sampler, share_work
+from cacnb.learning.loop import Run, train
 from cacnb.learning.processes import ALONE, Processes, open_processes
 from cacnb.learning.recipes import ClinicalRecipe
 from cacnb.learning.share import WHOLE, Share

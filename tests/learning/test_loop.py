@@ -18,7 +18,8 @@ from cacnb.learning.batches import PatchSampler, SliceSampler, SliceStore
 from cacnb.learning.calcium_cyclegan import CalciumCycleGan
 from cacnb.learning.checkpoint import CHECKPOINT, load_checkpoint, read_metadata
 from cacnb.learning.heart_segmenter import HeartLearner
-from cacnb.learning.loop import Learner, Run, Sampler, Step, train
+from cacnb.learning.learner import Learner, Sampler
+from cacnb.learning.loop import Run, Step, train
 from cacnb.learning.recipes import DecompositionRecipe, HeartRecipe, SliceRecipe
 from cacnb.learning.slice_classifier import SliceLearner
 

@@ -17,7 +17,7 @@ from torch import nn
 
 from cacnb.errors import UsageError
 from cacnb.learning.joined import JoinedBatchNorm
-from cacnb.learning.loop import share_work
+from cacnb.learning.learner import share_work
 from cacnb.learning.processes import Processes, open_processes
 from cacnb.learning.share import Share
 
