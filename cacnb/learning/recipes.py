@@ -214,7 +214,7 @@ PACKAGED_DECOMPOSITION = DecompositionRecipe(
     inserted_weight=4.0, warm_up=4700, anneal=True, context=(-2, 2),
 )  # fmt: skip
 
-#: The same in minutes: 20 on two cores for all three stages, heart and slices on one of them beside
+#: The same in about 20 minutes on two cores for all three stages, heart and slices on one beside
 #: the decomposition on the other.
 DEMO_HEART = replace(PACKAGED_HEART.of_length(400), name="demo", learning_rate=1e-3)
 DEMO_SLICES = replace(PACKAGED_SLICES.of_length(1500), name="demo")
