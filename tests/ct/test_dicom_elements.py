@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from cacnb.ct import dicom_elements
 from cacnb.ct.dicom_elements import Elements, read_elements
-from cacnb.ct.header_reading import read_headers, read_one
+from cacnb.ct.header_reading import read_headers
 from cacnb.ct.series import find_series
 from cacnb.ct.volume import Volume
 from cacnb.ct.writing import write_dicom_series
@@ -123,14 +123,21 @@ def test_sequences_without_end_in_one_another_are_undecodable(
     assert [unread.code for unread in find_series([path]).unread] == ["undecodable"]
 
 
-def test_headers_read_together_come_in_order_as_if_read_alone(dicom: Path) -> None:
+def test_worker_processes_read_the_same_headers(dicom: Path) -> None:
     (dicom / "notes.txt").write_text("hello")
     (dicom / "broken.dcm").write_bytes((dicom / "slice_0001.dcm").read_bytes()[:135])
     paths = sorted(dicom.iterdir()) * 12
     told: list[tuple[int, int]] = []
-    together = read_headers(paths, lambda done, of, _: told.append((done, of)))
-    assert list(map(repr, together)) == [repr(read_one(path)) for path in paths]
+    alone = read_headers(paths, workers=1)
+    shared = read_headers(paths, lambda done, of, _: told.append((done, of)), workers=3)
+    assert list(map(repr, shared)) == list(map(repr, alone))
     assert told[-1] == (len(paths), len(paths))
+
+
+def test_a_worker_that_dies_loses_no_file(dicom: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("sys.executable", "/bin/false")
+    paths = sorted(dicom.iterdir()) * 30
+    assert all(hasattr(read, "rows") for read in read_headers(paths, workers=3))
 
 
 def test_an_inspection_reads_no_pixels(dicom: Path) -> None:
