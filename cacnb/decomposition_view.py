@@ -180,10 +180,7 @@ class DecompositionView:
     def _hu(self, indices: NDArray[np.int64]) -> NDArray[np.int16]:
         """Slices with those beside them, the middle of the crop: (n, 1 + context, y, x)."""
         plan = self.learner.plan
-        cut = (self.store.slices.shape[1] - plan.crop_px) // 2
-        there = slice(cut, cut + plan.crop_px)
-        beside = [self.store.beside(indices, offset) for offset in (0, *plan.context)]
-        return np.stack([self.store.slices[each][:, there, there] for each in beside], axis=1)
+        return self.store.middle(indices, plan.context, plan.crop_px)
 
     def _slices(self, indices: NDArray[np.int64]) -> Tensor:
         return to_grey(self._hu(indices)).to(self._where())

@@ -123,10 +123,9 @@ def _scan(
     """One scan's name, whether it shows CAC, its map's mass, and what `held` tells."""
     rows = np.flatnonzero(store.scans == scan)
     seen = rows[::EVERY]
-    cut = (store.slices.shape[1] - recipe.crop_px) // 2
-    there = slice(cut, cut + recipe.crop_px)
-    beside = [store.beside(seen, offset) for offset in (0, *recipe.context)]
-    hu = np.stack([store.slices[each][:, there, there] for each in beside], axis=1)
+    begin = (store.slices.shape[1] - recipe.crop_px) // 2
+    there = slice(begin, begin + recipe.crop_px)
+    hu = store.middle(seen, recipe.context, recipe.crop_px)
     found = cac_map_hu(network, hu, device, batch=16)
     found[found < MAP_HU] = 0
     told = {

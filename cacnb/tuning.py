@@ -26,6 +26,7 @@ from cacnb.files import write_atomically
 from cacnb.labels.place import study_toml
 from cacnb.learning.decompositions import by_method
 from cacnb.learning.device import open_device
+from cacnb.learning.kept import F1_SLACK
 from cacnb.learning.loop import Run
 from cacnb.learning.networks import NetworkShape
 from cacnb.learning.recipes import DecompositionRecipe
@@ -42,7 +43,7 @@ METHOD = "method"
 #: The paper's criterion, in words for `choice.json`.
 RULE = (
     "as sensitive as the paper's method at no higher a false positive rate where any is; then F1 "
-    "within 0.02 of the best; then the smallest relative difference of pairs positive twice"
+    f"within {F1_SLACK} of the best; then the smallest relative difference of pairs positive twice"
 )
 
 #: File of a finished cell's figures, in its run's folder.

@@ -17,6 +17,7 @@ from cacnb.ct.heart import without_chest_wall
 from cacnb.ct.reading import read_mask, read_scan
 from cacnb.ct.volume import Volume
 from cacnb.labels.agreed import visible_scans
+from cacnb.learning.kept import F1_SLACK
 from cacnb.learning.weights import Weights
 from cacnb.pipeline import (
     atlas_of,
@@ -41,9 +42,6 @@ SMALLEST_MASS_HU_MM3 = (0.0, 1000.0, 2500.0, 4000.0, 6000.0)
 
 #: Sensitivity and false positive rate per scan of the paper's method (section 5.1).
 PAPER_POINT = (0.83, 0.14)
-
-#: Settings whose F1 differs by less are as good as each other: a few scans.
-F1_SLACK = 0.02
 
 #: What the validation scans choose.
 THRESHOLDS = (

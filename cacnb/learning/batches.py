@@ -80,6 +80,15 @@ class SliceStore:
         last = np.searchsorted(self.scans, self.scans[indices], side="right") - 1
         return np.clip(moved, first, last)
 
+    def middle(
+        self, indices: NDArray[np.int64], context: tuple[int, ...], size: int
+    ) -> NDArray[np.int16]:
+        """Some slices with those beside, cropped about their middle: (n, 1 + context, y, x)."""
+        begin = (self.slices.shape[1] - size) // 2
+        there = slice(begin, begin + size)
+        beside = [self.beside(indices, offset) for offset in (0, *context)]
+        return np.stack([self.slices[each][:, there, there] for each in beside], axis=1)
+
     def subset(self, keep: NDArray[np.bool_]) -> NDArray[np.int64]:
         """Indices of the slices with a label, of the scans marked in `keep` (by scan index)."""
         kept = keep[self.scans]
