@@ -6,6 +6,7 @@ import numpy as np
 import pandas as pd
 import pytest
 import torch
+from safetensors.torch import load_file
 from torch import Tensor, nn
 
 from cacnb.errors import UsageError
@@ -119,6 +120,25 @@ def test_the_same_cell_alone_or_beside_another_process_has_the_same_figures(
         told.append(tried_settings(grid, tmp_path / name, "test").drop(columns="seconds"))
     pd.testing.assert_frame_equal(*told)
     assert told[0]["method"].tolist() == ["inserted", "one_sided"]
+
+
+def test_cells_that_begin_alike_are_trained_once_to_the_figures_of_each_alone(
+    study: Path, tmp_path: Path
+) -> None:
+    longer = replace(TINY, iterations=6)
+    told = []
+    for name, tried in (("alone", ("1",)), ("together", ("1", "100"))):
+        vary = varied(["method=both", f"identity_weight={','.join(tried)}"])
+        grid = Grid(longer, vary, (0,), (study,), study)
+        assert len(list(run_grid(grid, tmp_path / name))) == len(tried)
+        told.append(tried_settings(grid, tmp_path / name).drop(columns="seconds"))
+    begun = [*(tmp_path / "together" / "beginnings").iterdir()]
+    assert [len((run / "steps.jsonl").read_text().splitlines()) for run in begun] == [5]
+    assert not (tmp_path / "alone" / "beginnings").exists()
+    pd.testing.assert_frame_equal(told[0], told[1][:1])
+    cell = "runs/method=both_identity_weight=1_seed=0/last.safetensors"
+    one, two = (load_file(tmp_path / name / cell) for name in ("alone", "together"))
+    assert all(torch.equal(one[key], two[key]) for key in one)
 
 
 @pytest.mark.parametrize(

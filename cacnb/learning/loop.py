@@ -61,6 +61,7 @@ class Run:
     With `keep_every`, the trained network is kept in `kept/` whenever the watch validated at such
     an iteration, at most `keep` of them. With `stop_on_signals`, SIGTERM and SIGUSR1 let a step end
     and save it. `learned_from` says in words which studies are learned from, for the weights' card.
+    `until` ends it after that iteration, saved, as if it had been stopped there.
     """
 
     folder: Path
@@ -69,6 +70,7 @@ class Run:
     keep: int = 8
     stop_on_signals: bool = False
     learned_from: tuple[str, ...] = ()
+    until: int | None = None
 
 
 def train(
@@ -91,6 +93,7 @@ def train(
     """
     recipe, processes = learner.recipe, learner.processes
     checkpoint = run.folder / CHECKPOINT
+    last = recipe.iterations if run.until is None else min(run.until, recipe.iterations)
     log = StepLog(run.folder / "steps.jsonl", writes=processes.first)
     done = processes.after_first(lambda: _begin(learner, sampler, run, log))
     watch = watch if processes.first else None
@@ -101,7 +104,7 @@ def train(
         network.train()
     with heard(run.stop_on_signals) as asked:
         try:
-            for iteration in range(done + 1, recipe.iterations + 1):
+            for iteration in range(done + 1, last + 1):
                 with processes.or_one_is_gone():
                     losses = learner.step(*sampler.draw(), iteration)
                     losses, stop = processes.tell(losses, stop=asked.by is not None)
@@ -116,11 +119,11 @@ def train(
                 if processes.first:
                     if run.keep_every and iteration % run.keep_every == 0:
                         keep_network(learner, iteration, run.folder, run.keep)
-                    if stop or iteration % recipe.save_every == 0 or iteration == recipe.iterations:
+                    if stop or iteration % recipe.save_every == 0 or iteration == last:
                         log.flush()
                         save_checkpoint(learner, sampler, iteration, checkpoint)
                 yield replace(step, failures=failures)
-                if stop and iteration < recipe.iterations:
+                if stop and iteration < last:
                     by = asked.by.name if asked.by is not None else "another process"
                     raise processes.once(
                         StoppedError(
