@@ -103,7 +103,7 @@ def train(
     study: Annotated[list[Path], typer.Option("--study", help="Study folder; may be repeated.")],
     out: Annotated[Path, typer.Option("--out", help="Folder of the run.")],
     recipe: Annotated[
-        str, typer.Option("--recipe", help="paper, fast, demo or packaged.")
+        str, typer.Option("--recipe", help="paper, default, fast, demo or packaged.")
     ] = "demo",
     iterations: Annotated[
         int | None, typer.Option("--iterations", help="Fewer or more than the recipe's.")

@@ -22,7 +22,8 @@ class CalciumCycleGan(Decomposer):
 
     def __init__(self, recipe: DecompositionRecipe, device: torch.device = CPU) -> None:
         super().__init__(recipe, device)
-        self.synthesiser = self._map_generator()
+        start = recipe.map_start if recipe.added_start is None else recipe.added_start
+        self.synthesiser = self._map_generator(start)
         self.critic_cac = PatchCritic(recipe.critic)
         self.critic_no_cac = PatchCritic(recipe.critic)
         self._ready(

@@ -66,14 +66,14 @@ class Decomposer(Learner):
         self.generator = torch.Generator(device).manual_seed(recipe.seed)
         torch.manual_seed(recipe.seed)
         self.plan = recipe
-        self.remover = self._map_generator()
+        self.remover = self._map_generator(recipe.map_start)
         self.average = copy.deepcopy(self.remover).requires_grad_(False)
         self._half = recipe.precision == "bfloat16" and runs_bfloat16(device)
         self._critics: list[nn.Parameter] = []
 
-    def _map_generator(self) -> MapGenerator:
+    def _map_generator(self, start: float) -> MapGenerator:
         plan = self.plan
-        made = MapGenerator(plan.network, inputs=1 + len(plan.context), last_bias=plan.map_start)
+        made = MapGenerator(plan.network, inputs=1 + len(plan.context), last_bias=start)
         widen(made)
         return made
 

@@ -11,6 +11,7 @@ from cacnb.learning.calcium_cyclegan import CalciumCycleGan
 from cacnb.learning.decomposer import cac_map_hu
 from cacnb.learning.known_calcium import insert_calcium, inserted_loss
 from cacnb.learning.map_losses import adversarial_loss, cycle_loss, map_loss
+from cacnb.learning.networks import EMPTY_START, LESION_START
 
 from .conftest import TINY_DECOMPOSITION, TINY_DEPARTED, start_decomposition
 
@@ -234,6 +235,18 @@ def test_a_step_trains_both_generators_and_both_critics() -> None:
             for p, old in zip(network.parameters(), before[name], strict=True)
         ]
         assert all(changed), name
+
+
+def test_the_maps_of_the_second_generator_can_start_elsewhere() -> None:
+    slices = torch.rand(2, 1, 32, 32)
+    plan = replace(TINY_DECOMPOSITION, map_start=LESION_START)
+    for added_start, share in ((None, 0.27), (EMPTY_START, 0.02)):
+        learner = CalciumCycleGan(replace(plan, added_start=added_start))
+        started = [
+            float(network.eval()(slices).mean().detach())
+            for network in (learner.remover, learner.synthesiser)
+        ]
+        assert started == pytest.approx([0.27, share], rel=0.5)
 
 
 def test_without_averaging_the_trained_network_is_the_remover_itself() -> None:

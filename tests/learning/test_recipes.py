@@ -48,6 +48,22 @@ def test_the_fast_recipe_is_the_papers_but_for_batch_step_size_and_how_it_is_com
     }  # fmt: skip
 
 
+def test_the_default_has_the_papers_networks_and_slices_and_the_departures_of_the_packaged() -> (
+    None
+):
+    paper, packaged, default = (
+        RECIPES["decomposition"][name].as_dict() for name in ("paper", "packaged", "default")
+    )
+    assert default["network"] == paper["network"]
+    assert default["iterations"] * default["batch"] == paper["iterations"] * paper["batch"]
+    departs = ("adversarial", "map_start", "average_decay", "inserted_weight", "context", "anneal")
+    assert {name: default[name] for name in departs} == {name: packaged[name] for name in departs}
+    shares = [plan["warm_up"] / plan["iterations"] for plan in (packaged, default)]
+    assert shares[1] == pytest.approx(shares[0], abs=0.001)
+    for weight in ("cycle_weight", "identity_weight", "sparsity_weight"):
+        assert default[weight] == paper[weight]
+
+
 @pytest.mark.parametrize("stage", ["slices", "decomposition"])
 def test_a_recipe_written_before_there_was_a_precision_is_the_plain_one(stage: str) -> None:
     kept = RECIPES[stage]["paper"].as_dict()
