@@ -8,7 +8,9 @@ import pytest
 import torch
 from safetensors.torch import load_file
 from torch import Tensor, nn
+from typer.testing import CliRunner
 
+from cacnb.cli import app
 from cacnb.errors import UsageError
 from cacnb.learning.networks import EMPTY_START, NetworkShape
 from cacnb.learning.recipes import DecompositionRecipe
@@ -150,3 +152,19 @@ def test_cells_that_begin_alike_are_trained_once_to_the_figures_of_each_alone(
 def test_what_cannot_be_varied_is_refused(study: Path, typed: str, says: str) -> None:
     with pytest.raises(UsageError, match=says):
         grid_of(study, typed).cells()
+
+
+def test_the_command_tells_means_over_seeds_with_their_spread_and_what_was_chosen(
+    study: Path, tmp_path: Path
+) -> None:
+    told = CliRunner().invoke(
+        app,
+        ["tune", "--study", str(study), "--validation", str(study), "--iterations", "1",
+         "--vary", "method=inserted", "--vary", "network.width=4", "--seeds", "2",
+         "--out", str(tmp_path)],
+    )  # fmt: skip
+    assert told.exit_code == 0
+    assert "chosen: {'method': 'inserted', 'network.width': 4.0}" in told.output
+    chosen = pd.read_csv(tmp_path / "tried.csv")
+    assert chosen["seconds_sd"].notna().all()
+    assert f"({chosen['seconds_sd'][0]:.2g})" in told.output

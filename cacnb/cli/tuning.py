@@ -3,11 +3,20 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
-from cacnb.cli.terminal import Device, Json, messages, output, print_json, print_rows, progress
+from cacnb.cli.terminal import (
+    Device,
+    Json,
+    cell,
+    messages,
+    output,
+    print_json,
+    print_rows,
+    progress,
+)
 
 
 def tune(
@@ -62,7 +71,20 @@ def tune(
     if as_json:
         print_json(choice)
         return
-    print_rows("validation", table_rows(tried_settings(grid, out)))
+    print_rows("validation", _with_spread(table_rows(tried_settings(grid, out))))
     if test is not None:
-        print_rows("scans that chose nothing", table_rows(tried_settings(grid, out, "test")))
+        told = table_rows(tried_settings(grid, out, "test"))
+        print_rows("scans that chose nothing", _with_spread(told))
     output.print(f"chosen: {choice['chosen']}; Figure 5: {figure}", markup=False)
+
+
+def _with_spread(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Each mean over seeds with its standard deviation in brackets, where there is one."""
+    return [
+        {
+            name: f"{cell(value)} ({row[f'{name}_sd']:.2g})" if f"{name}_sd" in row else value
+            for name, value in row.items()
+            if not name.endswith("_sd")
+        }
+        for row in rows
+    ]
