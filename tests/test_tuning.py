@@ -143,6 +143,14 @@ def test_cells_that_begin_alike_are_trained_once_to_the_figures_of_each_alone(
     assert all(torch.equal(one[key], two[key]) for key in one)
 
 
+def test_a_step_size_is_known_calciums_too_unless_that_has_its_own() -> None:
+    for inserted_rate, begun in ((0.0, 2), (1e-3, 1)):
+        recipe = replace(TINY, inserted_rate=inserted_rate)
+        vary = varied(["method=both", "learning_rate=0.001,0.01"])
+        cells = Grid(recipe, vary, (0,), (), Path()).cells()
+        assert len({cell.beginning.name for cell in cells if cell.beginning}) == begun
+
+
 @pytest.mark.parametrize(
     ("typed", "says"),
     [("identity_weight=", "give a name"), ("identity_weight=a", "no number"),

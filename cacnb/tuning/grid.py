@@ -119,8 +119,10 @@ class Cell:
         """The cell whose warm-up is this one's to the last digit; None where there is none."""
         if not self.recipe.warm_up:
             return None
-        papers = {name: getattr(DecompositionRecipe(), name) for name in AFTER_WARM_UP}
-        setting = {k: v for k, v in self.setting.items() if k not in AFTER_WARM_UP}
+        of_its_own = ("learning_rate",) if self.recipe.inserted_rate else ()
+        later = (*AFTER_WARM_UP, *of_its_own)
+        papers = {name: getattr(DecompositionRecipe(), name) for name in later}
+        setting = {k: v for k, v in self.setting.items() if k not in later}
         return Cell(setting, replace(self.recipe, **papers))
 
     def _told(self) -> list[tuple[str, float | str]]:
