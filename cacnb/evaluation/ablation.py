@@ -6,7 +6,7 @@ import json
 from collections.abc import Iterator
 from itertools import product
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 
@@ -14,9 +14,10 @@ from cacnb.ct.reading import read_scan
 from cacnb.evaluation.scores import pair_table, score_table
 from cacnb.evaluation.tables import detection, reproducibility
 from cacnb.files import write_atomically
-from cacnb.learning.weights import Weights
-from cacnb.pipeline import Clock, Options, find_calcium, heart_of
 from cacnb.results import named_scans
+
+if TYPE_CHECKING:
+    from cacnb.learning.weights import Weights
 
 Rows = list[dict[str, Any]]
 
@@ -29,6 +30,9 @@ def ablate_study(study: Path, weights: Weights) -> Iterator[tuple[str, bool]]:
 
     A scan's masses are kept in `scores/<scan>.ablation.json` and made anew for other weights.
     """
+    # torch is for this alone: tables are read without it
+    from cacnb.pipeline import Clock, Options, find_calcium, heart_of
+
     for name, path in named_scans([], study):
         result = study / "scores" / f"{name}.json"
         kept = study / "scores" / f"{name}.ablation.json"
