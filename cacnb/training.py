@@ -55,7 +55,7 @@ def train_stage(
     """Prepare the studies once, then train one network, yielding every step.
 
     `watched` says how often the run is looked at from outside; None for never. What it validates is
-    kept (`Run.keep`). Slices and decomposition train on any `device`, heart and clinical on a CPU.
+    kept (`Run.keep`). All train on any `device` but the clinical baseline, which trains on a CPU.
     With `processes` this process is one of several, on the device that it was given there.
 
     Raises
@@ -80,13 +80,13 @@ def _prepared(
     stage: str, recipe: Recipe, studies: list[Path], target: torch.device
 ) -> tuple[Learner, Sampler, View | None]:
     """A learner, what it draws from, and what can be seen of it."""
-    if target.type != "cpu" and not isinstance(recipe, SliceRecipe | DecompositionRecipe):
+    if target.type != "cpu" and isinstance(recipe, ClinicalRecipe):
         raise UsageError(f"{stage} trains on a CPU, --device {target} came: leave --device out")
     learner: Learner
     sampler: Sampler
     view: View | None = None
     if isinstance(recipe, HeartRecipe):
-        learner, sampler = HeartLearner(recipe), heart_sampler(recipe, studies)
+        learner, sampler = HeartLearner(recipe, target), heart_sampler(recipe, studies)
     elif isinstance(recipe, SliceRecipe):
         learner = SliceLearner(recipe, target)
         store, sides = slice_store(studies, recipe.store_px)

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from cacnb.learning.batches import window
+from cacnb.learning.device import CPU
 from cacnb.learning.learner import Learner
 from cacnb.learning.networks import HeartNetwork
 from cacnb.learning.recipes import HeartRecipe
@@ -36,11 +37,12 @@ class HeartLearner(Learner):
 
     stage = "heart"
 
-    def __init__(self, recipe: HeartRecipe) -> None:
+    def __init__(self, recipe: HeartRecipe, device: torch.device = CPU) -> None:
         super().__init__(recipe)
+        self.device = device
         torch.manual_seed(recipe.seed)
         self.network = HeartNetwork(recipe.network)
-        self.network.to(memory_format=torch.channels_last_3d)  # type: ignore[call-overload]
+        self.network.to(device, memory_format=torch.channels_last_3d)  # type: ignore[call-overload]
         self.networks = {"heart": self.network}
         optimiser = torch.optim.Adam(self.network.parameters(), lr=recipe.learning_rate)
         self.optimisers = {"heart": optimiser}
@@ -52,6 +54,7 @@ class HeartLearner(Learner):
         if self.anneal:
             left = 1 - (iteration - 1) / self.recipe.iterations
             optimiser.param_groups[0]["lr"] = self.recipe.learning_rate * min(1.0, 3 * left)
+        first, second = first.to(self.device), second.to(self.device)
         patches = first.contiguous(memory_format=torch.channels_last_3d)
         probability = torch.sigmoid(self.network(patches))
         summed = self.processes.total if self.processes.several else None
