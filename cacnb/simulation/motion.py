@@ -83,6 +83,46 @@ class HeartBeat:
 
 
 @dataclass(frozen=True)
+class Glide(HeartBeat):
+    """Calcium that moves straight and evenly while a slice is taken, in every slice alike.
+
+    No heart moves so; it shows what speed alone does. `travel_mm` (z, y, x) from the beginning of
+    the slice to its end, with the place of rest halfway.
+    """
+
+    travel_mm: tuple[float, float, float] = (0.0, 0.0, 0.0)
+
+    def shifts(
+        self, place: str, z_mm: float, along: Vector, inward: Vector, samples: int
+    ) -> Vector:
+        """Displacements (samples, 3) in mm, (z, y, x), whatever the place."""
+        del place, z_mm, along, inward
+        share = (np.arange(samples) + 0.5) / samples - 0.5
+        return np.asarray(share[:, None] * np.asarray(self.travel_mm))
+
+
+def usual_travel_mm(place: str, slice_s: float) -> float:
+    """How far towards the heart's axis calcium moves while a slice of so many seconds is taken.
+
+    For the usual heart and heart rate, the median over the phases that the slice may begin at.
+
+    Example
+    -------
+    >>> usual_travel_mm("LAD", 0.4) < usual_travel_mm("LCX", 0.4) < usual_travel_mm("RCA", 0.4)
+    True
+    """
+    window = slice_s * float(np.mean(BEATS_PER_MINUTE)) / 60.0
+    inward, still = np.array([1.0, 0.0, 0.0]), np.zeros(3)
+    reached = [
+        np.ptp(
+            HeartBeat(phase, 0.0, window, STRENGTH[0]).shifts(place, 0.0, still, inward, 64)[:, 0]
+        )
+        for phase in np.linspace(0, 1, 64, endpoint=False)
+    ]
+    return float(np.median(reached))
+
+
+@dataclass(frozen=True)
 class Breath:
     """One scan's breathing: it carries the chest from head to foot while the table moves.
 

@@ -6,7 +6,6 @@ import base64
 import io
 import json
 from dataclasses import dataclass
-from html import escape
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -52,10 +51,13 @@ class ContactSheet:
         """Write the PNG; raises InputError `cannot_write`."""
         write_atomically(self.png, file)
 
-    def _repr_html_(self) -> str:
+    def _repr_mimebundle_(
+        self, include: object = None, exclude: object = None
+    ) -> tuple[dict[str, str], dict[str, dict[str, str]]]:
         """The picture with its alt text, for notebooks."""
+        del include, exclude
         data = base64.b64encode(self.png).decode("ascii")
-        return f'<img alt="{escape(self.alt)}" src="data:image/png;base64,{data}">'
+        return {"image/png": data, "text/plain": self.alt}, {"image/png": {"alt": self.alt}}
 
 
 def contact_sheet(study: Study, scans: list[str] | None = None, columns: int = 6) -> ContactSheet:
@@ -95,7 +97,8 @@ def contact_sheet(study: Study, scans: list[str] | None = None, columns: int = 6
         tiles.append(_captioned(tile, name, verdict, why))
         rows.append({"scan": name, "verdict": verdict, "why": why})
     table = pd.DataFrame(rows)
-    title = f"{study.name} (simulated)" if study.simulated else study.name
+    said = " (simulated)" if study.simulated and "simulated" not in study.name else ""
+    title = f"{study.name}{said}"
     return ContactSheet(_png(tiles, columns, title), _alt(study, table, len(wanted)), table)
 
 

@@ -22,6 +22,9 @@ if TYPE_CHECKING:
 #: The name that opens the embedded demo study, and where `cacnb demo` puts it.
 DEMO, DEMO_OUT = "demo", Path("out") / "demo" / "study"
 
+#: How many folders above the current one are looked into for it: notebooks run in one of their own.
+FOLDERS_ABOVE = 3
+
 
 @dataclass(frozen=True)
 class Study:
@@ -166,8 +169,9 @@ class Study:
 def open_study(folder: str | Path) -> Study:
     """Open a study folder, or with `"demo"` the embedded demo study (simulated).
 
-    The demo study is the one that `cacnb demo` left under `out/demo`, else it is simulated on first
-    use, in about a minute, and kept in the user's cache folder.
+    The demo study is the one that `cacnb demo` left under `out/demo` of the current folder or of
+    one of the three above it, else it is simulated on first use, in about a minute, and kept in the
+    user's cache folder.
 
     Raises
     ------
@@ -182,8 +186,10 @@ def open_study(folder: str | Path) -> Study:
 
 
 def _demo_study() -> Path:
-    if (DEMO_OUT / "cohort.csv").is_file():
-        return DEMO_OUT
+    for up in range(FOLDERS_ABOVE + 1):
+        place = Path(*[".."] * up) / DEMO_OUT
+        if (place / "cohort.csv").is_file():
+            return place
     cache = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
     study = cache / "cacnb" / "demo" / "study"
     if not (study / "cohort.csv").is_file():

@@ -130,7 +130,8 @@ export class SliceCanvas {
     this.stacks = said.stacks.map((stack) => new Stack(stack, arrays));
     const looks = this.stacks.map((stack) => new Look(stack));
     const before = this.views[0]?.look;
-    if (before) for (const look of looks) [look.lower, look.upper] = [before.lower, before.upper];
+    const opened = before ? [before.lower, before.upper] : said.window;
+    if (opened) for (const look of looks) [look.lower, look.upper] = opened;
     this.views = said.panes.map(
       (pane) => new SliceView({ ...pane, stack: this.stacks[pane.stack], look: looks[pane.stack] }),
     );

@@ -15,7 +15,10 @@ const ROWS = [
   ["figure_5", "Validation (as in Figure 5)", "best F1 over validation slices; mean relative scan–rescan difference"],
   ["numbers", "Maps and critics on validation slices", "what failures are told from"],
 ];
+/** Columns of a picture: with a synthesiser, and without one. */
 const COLUMNS = ["slice with CAC", "CAC map", "healthy", "cycle", "slice without", "synthetic map", "synthetic CAC", "cycle"];
+const COLUMNS_ONE_WAY = ["slice with CAC", "CAC map", "healthy", "slice without", "its map"];
+const columnsOf = (run) => (["inserted", "one_sided"].includes(run.method) ? COLUMNS_ONE_WAY : COLUMNS);
 
 /** Seconds as people say them. */
 export function duration(seconds) {
@@ -96,10 +99,9 @@ class MonitorPage {
       this.drawPictures();
     });
     bar.append(this.caption, this.which, this.slider);
-    const names = element("div", "cacnb-columns");
-    for (const name of COLUMNS) names.append(element("span", "", name));
+    this.names = element("div", "cacnb-columns");
     this.image = element("img");
-    this.pictures.append(bar, names, this.image);
+    this.pictures.append(bar, this.names, this.image);
   }
 
   /** Ask once; the answer asks again, a missed answer too. A page that is not seen waits. */
@@ -227,6 +229,7 @@ class MonitorPage {
     this.slider.max = pictures.length - 1;
     this.slider.value = pictures.indexOf(iteration);
     this.slider.hidden = pictures.length < 2;
+    this.names.replaceChildren(...columnsOf(this.runs[this.chosen.run]).map((name) => element("span", "", name)));
     this.caption.textContent = `Samples at iteration ${iteration.toLocaleString("en")}`;
     const wanted = `${this.chosen.run}/${iteration}`;
     if (wanted === this.wanted) return;
@@ -238,7 +241,7 @@ class MonitorPage {
     if (`${run}/${iteration}` !== this.wanted) return;
     const old = this.image.src;
     this.image.src = URL.createObjectURL(new Blob([bytes], { type: "image/png" }));
-    this.image.alt = `Validation slices at iteration ${iteration}, columns: ${COLUMNS.join(", ")}`;
+    this.image.alt = `Validation slices at iteration ${iteration}, columns: ${columnsOf(this.runs[run]).join(", ")}`;
     if (old) URL.revokeObjectURL(old);
   }
 

@@ -101,6 +101,7 @@ def _told(log: RunLog, *, whole: bool) -> dict[str, Any]:
         "file": str(log.folder / STEPS),
         "stage": log.recipe.get("stage", ""),
         "recipe": log.recipe.get("name", ""),
+        "method": log.recipe.get("method", ""),
         "seconds": log.steps.last("seconds"),
         "words": {name: log.looks.last(name) for name in _IN_WORDS},
         "failing": [_said(row) for row in log.failing()],

@@ -45,6 +45,15 @@ def test_a_slice_is_grey_by_the_window_that_the_networks_see(canvas) -> None:
     assert grey_in_the_middle(canvas) == [128, 128, 128, 255]
 
 
+def test_a_picture_opens_in_its_own_window_and_the_next_keeps_the_readers(widget_page) -> None:
+    canvas = widget_page("slice_canvas")
+    canvas.show(picture(), slice=5, window=[250, 650])
+    assert grey_in_the_middle(canvas) == [128, 128, 128, 255]
+    canvas.get("widget.setWindow(-50, 450)")
+    canvas.show(picture(), slice=5, window=[250, 650])
+    assert grey_in_the_middle(canvas) == [255, 255, 255, 255]
+
+
 @pytest.mark.parametrize(
     ("keys", "z"),
     [(["ArrowDown"], 4), (["ArrowUp"], 6), (["PageDown"], 0), (["PageUp"], 9), (["Home"], 9),

@@ -129,6 +129,20 @@ def test_runs_are_drawn_over_each_other_in_their_own_colours(page, tmp_path) -> 
     assert {"one", "two"} <= set(re.findall(r"\w+", text(page)))
 
 
+@pytest.mark.parametrize(("method", "columns"), [("cyclegan", 8), ("inserted", 5)])
+def test_each_column_of_a_picture_is_named_as_its_method_draws_it(
+    page, tmp_path, method, columns
+) -> None:
+    run = write_run(tmp_path / "run")
+    recipe = json.loads((run / "recipe.json").read_text())
+    (run / "recipe.json").write_text(json.dumps(recipe | {"method": method}))
+    page.speak(news(run))
+    names = page.page.locator(".cacnb-columns span")
+    assert names.count() == columns
+    tops = {round(name.bounding_box()["y"]) for name in names.all()}
+    assert len(tops) == 1
+
+
 def test_the_latest_picture_is_asked_for_and_an_older_one_when_it_is_chosen(page, tmp_path) -> None:
     run = write_run(tmp_path / "run")
     page.speak(news(run))

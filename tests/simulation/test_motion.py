@@ -9,8 +9,10 @@ from cacnb.simulation.motion import (
     ROTATION_SHARE,
     STILL,
     Breath,
+    Glide,
     HeartBeat,
     contraction,
+    usual_travel_mm,
 )
 
 DOWN, INWARD = np.array([-1.0, 0, 0]), np.array([0, 0, 1.0])
@@ -94,3 +96,17 @@ def test_quiet_breathing_carries_slices_by_half_its_reach_and_never_past_each_ot
     assert 0 <= breath.reach_mm <= 15
     assert np.abs(seen_mm - z_mm).max() <= 0.5 * breath.reach_mm + 1e-9
     assert (np.diff(seen_mm) > 0).all()
+
+
+def test_gliding_calcium_goes_its_way_evenly_with_its_place_of_rest_halfway() -> None:
+    glide = Glide(0.0, 0.0, 0.0, 0.0, travel_mm=(0.0, 4.0, -8.0))
+    moved = glide.shifts("LAD", 12.0, np.array([1.0, 0, 0]), np.array([0, 1.0, 0]), 5)
+    assert moved[2] == pytest.approx([0, 0, 0])
+    assert moved.mean(axis=0) == pytest.approx([0, 0, 0])
+    assert np.diff(moved, axis=0) == pytest.approx(np.tile([0, 0.8, -1.6], (4, 1)))
+
+
+def test_in_a_shorter_slice_calcium_moves_less_and_never_further_than_a_beat_carries_it() -> None:
+    whole = 1.4 * 24.0  # the usual strength times the excursion of the RCA towards the axis
+    short, long = usual_travel_mm("RCA", 0.1), usual_travel_mm("RCA", 0.4)
+    assert 0 < short < long <= whole

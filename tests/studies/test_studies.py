@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import io
 import json
 import subprocess
@@ -246,7 +247,9 @@ def test_a_contact_sheet_shows_every_scan_with_its_verdict_and_says_so_in_words(
         {"scan": "c", "verdict": "refused", "why": sheet.scans["why"].iloc[2]},
     ]
     assert sheet.alt.startswith("One heart slice of each of 3 simulated scans of small:")
-    assert f'alt="{sheet.alt}"' in sheet._repr_html_()
+    shown, said = sheet._repr_mimebundle_()
+    assert base64.b64decode(shown["image/png"]) == sheet.png
+    assert said["image/png"]["alt"] == sheet.alt
     picture = np.asarray(Image.open(io.BytesIO(sheet.png)).convert("L"))
     half = picture.shape[1] // 2
     assert picture[30:190, :half].std() > 5  # a
@@ -286,3 +289,15 @@ def test_the_demo_study_is_made_once_where_the_user_keeps_caches(
     times = {file: file.stat().st_mtime_ns for file in study.folder.rglob("*") if file.is_file()}
     assert open_study("demo") == study
     assert all(file.stat().st_mtime_ns == time for file, time in times.items())
+
+
+def test_the_demo_study_of_a_folder_above_is_opened(
+    opened: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    kept = tmp_path / "project" / "out" / "demo"
+    kept.mkdir(parents=True)
+    opened.rename(kept / "study")
+    (below := tmp_path / "project" / "a" / "b").mkdir(parents=True)
+    monkeypatch.chdir(below)
+    assert open_study("demo").folder == Path("../../out/demo/study")
+    assert "scan" in open_study("demo").cohort
