@@ -9,7 +9,7 @@ export PIP_DISABLE_PIP_VERSION_CHECK := 1
 export PIP_ROOT_USER_ACTION := ignore
 
 .DEFAULT_GOAL := help
-.PHONY: help demo lab apps evidence test test-fast check bench demo-training demo-weights slurm tools clean
+.PHONY: help demo lab apps notebooks evidence test test-fast check bench demo-training demo-weights slurm tools clean
 
 help: ## list the targets
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/\1|\2/p' $(MAKEFILE_LIST) \
@@ -28,6 +28,9 @@ APP ?= label
 STUDY ?= out/demo/study
 apps: .venv/runtime $(if $(filter out/demo/study,$(STUDY)),out/demo/study/scores) ## open an app: make apps APP=review STUDY=out/demo/study
 	$(BIN)/cacnb serve $(APP) --study $(STUDY)
+
+notebooks: .venv/dev out/demo/study/scores ## run the ten lessons and write them as a static site: out/notebooks/index.html
+	$(BIN)/python -m notebooks.publishing --out out/notebooks
 
 # People that no training, no threshold and no knob saw. The ablation needs the whole field of view
 # through every network: it is shown on smaller scans of other people.
@@ -64,7 +67,7 @@ demo-weights: .venv/runtime ## train the demo weights anew (long)
 
 clean: ## remove all that these targets made
 	rm -rf .venv out build dist cacnb.egg-info .mypy_cache .ruff_cache .import_linter_cache .hypothesis
-	find cacnb tests benchmarks -name __pycache__ -prune -exec rm -rf {} +
+	find cacnb tests benchmarks notebooks -name __pycache__ -prune -exec rm -rf {} +
 
 slurm: .venv/dev ## install SLURM (as root); score a study and train on a single-node cluster
 	apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -y -qq slurm-wlm munge > /dev/null

@@ -1,5 +1,7 @@
 """Write docs/evidence.md and its figures from what `make evidence` left in out/evidence.
 
+The lessons read the same page from a copy in the package.
+
 .venv/bin/python docs/evidence.py
 """
 
@@ -12,6 +14,7 @@ from typing import Any
 
 HERE = Path(__file__).parent
 OUT = HERE.parent / "out" / "evidence"
+PACKAGED = HERE.parent / "cacnb" / "lessons" / "evidence.md"
 
 #: Figures shown: file in figures/, what a reader who cannot see it is told.
 FIGURES = {
@@ -111,7 +114,8 @@ def main() -> None:
         if file.is_file():
             shutil.copy(file, HERE / "evidence" / file.name)
             parts.append(f"![{words}, simulated](evidence/{file.name})\n")
-    (HERE / "evidence.md").write_text("\n".join(parts), encoding="utf-8")
+    for page in (HERE / "evidence.md", PACKAGED):
+        page.write_text("\n".join(parts), encoding="utf-8")
 
 
 def section(heading: str, rows: list[dict[str, Any]], columns: tuple[str, ...]) -> list[str]:

@@ -70,8 +70,14 @@ class WidgetPage:
       });
     }"""
 
-    def __init__(self, context, name):
-        self.context, self.name = context, name
+    def __init__(self, context, name, traits, folder):
+        from cacnb.ui.javascript import module, style
+
+        self.context, self.traits = context, {"title": "Test", **traits}
+        self.script = module(name, folder) if folder else module(name)
+        self.style = style()
+        if folder and (own := folder / f"{name}.css").is_file():
+            self.style += own.read_text(encoding="utf-8")
         self.page = context.new_page()
         self.page.route(
             self.ADDRESS, lambda route: route.fulfill(body=self.PAGE, content_type="text/html")
@@ -81,10 +87,8 @@ class WidgetPage:
         self.open()
 
     def open(self):
-        from cacnb.ui.javascript import module, style
-
         self.page.goto(self.ADDRESS)
-        self.page.evaluate(self.START, [module(self.name), style(), {"title": "Test"}])
+        self.page.evaluate(self.START, [self.script, self.style, self.traits])
 
     def speak(self, message, buffers=()):
         self.page.evaluate("([m, b]) => speak(m, b)", [message, [list(data) for data in buffers]])
@@ -110,8 +114,8 @@ def widget_page(browser):
     context = browser.new_context(viewport={"width": 1000, "height": 700})
     pages = []
 
-    def open_widget(name):
-        pages.append(WidgetPage(context, name))
+    def open_widget(name, traits=None, folder=None):
+        pages.append(WidgetPage(context, name, traits or {}, folder))
         return pages[-1]
 
     yield open_widget
