@@ -35,6 +35,27 @@ def or_cannot_write(path: Path) -> Iterator[None]:
         ) from error
 
 
+@contextmanager
+def one_at_a_time(lock: Path) -> Iterator[None]:
+    """Hold a lock file inside the block; another process or thread waits until it is free.
+
+    A process that is killed lets go of it. The file stays.
+
+    Raises
+    ------
+    InputError
+        `cannot_write` where the folder cannot be written.
+    """
+    import fcntl  # not everywhere, and only what makes files needs it
+
+    with or_cannot_write(lock):
+        lock.parent.mkdir(parents=True, exist_ok=True)
+        file = lock.open("ab")
+    with file:
+        fcntl.flock(file, fcntl.LOCK_EX)
+        yield
+
+
 def write_atomically(content: str | bytes, path: Path) -> None:
     """Write a file so that a reader finds the old one or the whole new one, never a part.
 

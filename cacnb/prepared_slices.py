@@ -24,7 +24,7 @@ from cacnb.ct.heart import centre_of_mass_mm
 from cacnb.ct.reading import read_image, read_mask, read_scan
 from cacnb.ct.volume import Volume
 from cacnb.errors import InputError
-from cacnb.files import GrowingArray, save_array, write_atomically
+from cacnb.files import GrowingArray, one_at_a_time, save_array, write_atomically
 from cacnb.labels.agreed import labels_sha256, slice_labels
 from cacnb.learning.batches import SliceStore
 from cacnb.learning.joined_rows import joined_rows
@@ -97,16 +97,26 @@ def slice_store(studies: list[Path], size: int) -> tuple[SliceStore, Sides]:
 
 
 def prepared(study: Path, scans: list[TrainingScan], size: int) -> Path:
-    """The folder of a study's prepared slices, cut first where they are not there or are stale."""
+    """The folder of a study's prepared slices, cut first where they are not there or are stale.
+
+    Of several trainings that want them at once, one cuts them and the others wait.
+    """
     folder = study / "prepared" / f"slices_{size}"
     labels = slice_labels(study)
     made_of, sources = folder / "made_of.json", _sources(study, scans, labels)
-    told = json.loads(made_of.read_text(encoding="utf-8")) if made_of.exists() else {}
-    if told.get("sources") != sources:
-        made_of.unlink(missing_ok=True)
-        digests = _cut_study(study, scans, labels, size, folder)
-        write_atomically(json.dumps({"sources": sources, "sha256": digests}, indent=2), made_of)
+    if _made_of(made_of) != sources:
+        with one_at_a_time(folder.with_name(f".{folder.name}.lock")):
+            if _made_of(made_of) != sources:
+                made_of.unlink(missing_ok=True)
+                digests = _cut_study(study, scans, labels, size, folder)
+                told = {"sources": sources, "sha256": digests}
+                write_atomically(json.dumps(told, indent=2), made_of)
     return folder
+
+
+def _made_of(file: Path) -> object:
+    """What prepared slices say that they were made of; None where there are none."""
+    return json.loads(file.read_text(encoding="utf-8")).get("sources") if file.exists() else None
 
 
 def verify(folder: Path) -> None:

@@ -15,7 +15,7 @@ from cacnb.ct.grids import resample, resample_onto
 from cacnb.ct.reading import read_mask, read_scan
 from cacnb.decomposition_view import DecompositionView
 from cacnb.errors import InputError, UsageError
-from cacnb.files import save_array
+from cacnb.files import one_at_a_time, save_array
 from cacnb.learning.batches import PatchSampler, SliceSampler, SliceStore
 from cacnb.learning.clinical_baseline import ClinicalLearner
 from cacnb.learning.decompositions import decomposer
@@ -128,6 +128,13 @@ def _prepare_heart(scan: TrainingScan, recipe: HeartRecipe, folder: Path) -> Non
     image_file, heart_file = folder / f"{scan.name}.image.npy", folder / f"{scan.name}.heart.npy"
     if image_file.exists() and heart_file.exists():
         return
+    with one_at_a_time(folder / ".lock"):
+        if not (image_file.exists() and heart_file.exists()):
+            _cut_heart(scan, recipe, image_file, heart_file)
+
+
+def _cut_heart(scan: TrainingScan, recipe: HeartRecipe, image_file: Path, heart_file: Path) -> None:
+    """Write a scan and its heart on the recipe's grid."""
     _, volume = read_scan(scan.path)
     heart = read_mask(scan.heart, volume, may_be_empty=True)
     image = resample(volume, recipe.spacing_mm)

@@ -1,10 +1,14 @@
 import json
+import time
 import tracemalloc
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 
+from cacnb import prepared_slices
 from cacnb.errors import InputError
 from cacnb.files import GrowingArray
 from cacnb.learning.batches import SliceSampler, SliceStore
@@ -47,6 +51,23 @@ def test_batches_of_two_studies_are_drawn_from_both(studies: list[Path]) -> None
     sampler = SliceSampler(both, indices, 16, 0, by_position=False)
     cac, no_cac = sampler.draw()
     assert cac.shape == no_cac.shape == (16, 2, 32, 32)
+
+
+def test_of_two_trainings_that_want_slices_at_once_one_cuts_them(
+    studies: list[Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    cut, asked = prepared_slices._cut_study, []
+
+    def slowly(*given: Any) -> dict[str, str]:
+        asked.append(given)
+        time.sleep(0.3)
+        return cut(*given)
+
+    monkeypatch.setattr(prepared_slices, "_cut_study", slowly)
+    with ThreadPoolExecutor(2) as both:
+        stores = list(both.map(lambda _: slice_store([studies[1]], 24)[0], range(2)))
+    assert len(asked) == 1
+    np.testing.assert_array_equal(stores[0].slices[:], stores[1].slices[:])
 
 
 def test_slices_are_cut_again_when_a_mask_changed_and_only_then(studies: list[Path]) -> None:

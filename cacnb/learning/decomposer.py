@@ -162,7 +162,7 @@ class Decomposer(Learner):
         return answer.float() if self._half else answer
 
     def _healthy(self, cac: Tensor, cac_map: Tensor) -> Tensor:
-        """Equation 1: the synthetic image without CAC.
+        """The synthetic image without CAC (section 3, Figure 4).
 
         Where known calcium is learned from, maps reach below the window, where fat is black.
         """

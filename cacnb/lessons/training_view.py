@@ -184,7 +184,7 @@ def _curves(log: RunLog) -> Image.Image:
         for name in _losses(log)
         for at, mean in zip(*_points(log, name), strict=True)
     ]
-    title = f"{log.recipe.get('stage', 'training')}, recipe {log.recipe.get('name', '–')}"
+    title = f"{log.recipe.get('stage', 'training')}, recipe {log.recipe.get('name', '?')}"
     if not rows:
         waiting = Image.new("RGB", (WIDTH_PX, CURVE_PX[1]), WHITE)
         words = f"{title}: no step yet"

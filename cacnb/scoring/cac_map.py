@@ -26,7 +26,7 @@ SOFT_TISSUE_FLOOR_HU = -10.0
 
 
 def healthy_image(image: Volume, cac_map: Volume) -> Volume:
-    """Equation 1: the synthetic image without calcium, noĈAC = CAC − G_R(CAC).
+    """The synthetic image without calcium, noĈAC = CAC − G_R(CAC) (section 3, Figure 4).
 
     Parameters
     ----------

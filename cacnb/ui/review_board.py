@@ -95,7 +95,7 @@ def stack_of(board: Board) -> Stack:
             "labels", {1: BLUE}, on=False,
         ),
     }  # fmt: skip
-    # Equation 1 clips to the network's window; where the map is 0 the scan's own value stays, so
+    # The method clips to the network's window; where the map is 0 the scan's own value stays, so
     # that lungs and fat look as they do beside it.
     healthy = healthy_image(board.image, cac_map).array
     shown = np.where(cac_map.array > 0, healthy, board.image.array)

@@ -1,8 +1,9 @@
 """What a cell's result may be, lesson by lesson: simulated, over the demo study and other seeds.
 
-Each range spans what `python -m tests.notebooks.measure` prints for studies of 12 pairs of seeds
-500 (the demo's), 9000, 9100 and 9200, and about a tenth of that span on either side. What no seed
-moves has a range of its own: an equality to the rounding, or a scene that is always the same.
+Each range spans what the lessons' functions gave for studies of 12 pairs of seeds 500 (the demo's),
+9000, 9100 and 9200, and about a tenth of that span on either side; `python -m
+tests.notebooks.measure` prints it again. What no seed moves has a range of its own: an equality to
+the rounding, or a scene that is always the same. Four seeds catch what breaks, not a small drift.
 """
 
 Range = tuple[float, float]
