@@ -23,6 +23,45 @@ from cacnb.scoring.scored_scan import ScoredScan
 
 REPOSITORY = Path(__file__).resolve().parents[1]
 
+CHROMIUM = Path("/usr/bin/chromium")
+ARGUMENTS = [
+    "--headless", "--no-sandbox", "--disable-gpu", "--disable-background-networking",
+    "--disable-component-update", "--disable-sync", "--no-first-run", "--disable-quic",
+]  # fmt: skip
+
+
+@pytest.fixture(scope="session")
+def browser():
+    """One Chromium for all tests of a process: a second could not be started beside it."""
+    playwright = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
+    if not CHROMIUM.exists():
+        pytest.skip(f"Chromium is not at {CHROMIUM}: apt-get install chromium")
+    with playwright.sync_playwright() as started:
+        chromium = started.chromium.launch(executable_path=str(CHROMIUM), args=ARGUMENTS)
+        yield chromium
+        chromium.close()
+
+
+@pytest.fixture
+def open_page(browser):
+    """Opens a file; the page lists what it asked for (`asked`) and complained of (`said`)."""
+    pages = []
+
+    def open_file(path):
+        page = browser.new_page(viewport={"width": 1280, "height": 800})
+        pages.append(page)
+        page.set_default_timeout(120_000)
+        page.asked, page.said = [], []
+        page.on("request", lambda request: page.asked.append(request.url))
+        page.on("console", lambda message: page.said.append(message.text))
+        page.on("pageerror", lambda error: page.said.append(str(error)))
+        page.goto(path.as_uri(), wait_until="load")
+        return page
+
+    yield open_file
+    for page in pages:
+        page.close()
+
 
 @pytest.fixture(scope="session")
 def shared_data() -> Path:

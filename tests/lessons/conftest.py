@@ -7,6 +7,9 @@ import pandas as pd
 import pytest
 
 from cacnb.studies import Study, open_study
+from tests.ui.conftest import done_at_once
+
+__all__ = ["done_at_once"]
 
 
 @pytest.fixture

@@ -3,11 +3,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.browser.conftest import browser, open_page
 from tests.notebooks.course import demo_study, taught
 from tests.notebooks.lessons import FOLDER
-
-__all__ = ["browser", "open_page"]
 
 
 @pytest.fixture(scope="session")
