@@ -229,8 +229,8 @@ def _named(rows: dict[str, dict[str, Any]], study: Study) -> pd.DataFrame:
 
 
 def _number(value: float | None) -> str:
-    return "–" if value is None or not np.isfinite(value) else f"{value:.2f}"
+    return "–" if value is None or not np.isfinite(value) else f"{value:z.2f}"
 
 
 def _interval(interval: tuple[float, float] | None) -> str:
-    return "–" if interval is None else f"{interval[0]:.2f} … {interval[1]:.2f}"
+    return "–" if interval is None else f"{interval[0]:z.2f} … {interval[1]:z.2f}"
