@@ -81,4 +81,6 @@ def _spawned(command: list[str], held: int, log: Path) -> int:
         (os.POSIX_SPAWN_OPEN, 1, str(log), new, 0o644),
         (os.POSIX_SPAWN_DUP2, 1, 2),
     ]
-    return os.posix_spawn(command[0], command, environment, file_actions=files, setsid=True)
+    # by way of env: JupyterLab's debugger, where it is on, would debug a Python started directly
+    through = ["/usr/bin/env", *command]
+    return os.posix_spawn(through[0], through, environment, file_actions=files, setsid=True)
