@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from cacnb.ct.grids import SLICE_GRID_MM, crop_heart, resample, resample_onto, to_scan_grid
+from cacnb.ct.grids import SLICE_GRID_MM, crop_heart, resample, resample_onto
 from cacnb.ct.heart import (
     centre_of_mass_mm,
     clean_heart,
@@ -34,10 +34,10 @@ from cacnb.learning.heart_segmenter import find_heart
 from cacnb.learning.slice_classifier import probability_of_cac
 from cacnb.learning.weights import Weights
 from cacnb.scoring.artery_atlas import ArteryAtlas, HeartExtent
-from cacnb.scoring.cac_map import clean_map, map_lesions
 from cacnb.scoring.clinical import ClinicalScores, score_clinically
 from cacnb.scoring.conventions import convention, threshold_by
-from cacnb.scoring.proposed import ProposedScores, score_map
+from cacnb.scoring.map_rules import MapRules, score_on_scan
+from cacnb.scoring.proposed import ProposedScores
 from cacnb.scoring.scored_scan import STAGES, ScoredScan
 
 #: Grid on which a heart's probability is made a mask, (z, y, x): fine enough, and small.
@@ -71,6 +71,27 @@ class Options:
     near_arteries: bool = True
     convention: str = "literature"
     threshold_rule: str = "fixed"
+
+
+#: A threshold of a weights' card, and the option that may stand in for it.
+THRESHOLD_OPTIONS = {
+    "slice_probability": "slice_threshold",
+    "slice_probability_beside": "slice_threshold_beside",
+    "soft_tissue_floor_hu": "soft_tissue_floor_hu",
+    "smallest_map_hu": "smallest_map_hu",
+    "smallest_lesion_mass_hu_mm3": "smallest_lesion_mass_hu_mm3",
+}
+
+
+def rules_of(options: Options, threshold: Callable[[str], float]) -> MapRules:
+    """The rules that options leave of a weights' thresholds, which `threshold` gives by name.
+
+    Where the whole field of view is analysed there is no heart that says where arteries run.
+    """
+    asked = {name: getattr(options, option) for name, option in THRESHOLD_OPTIONS.items()}
+    numbers = {name: threshold(name) if it is None else it for name, it in asked.items()}
+    by_place = options.use_heart and options.near_arteries
+    return MapRules(**numbers, use_slices=options.use_slices, near_arteries=by_place)
 
 
 @dataclass
@@ -229,53 +250,26 @@ def find_calcium(
 ) -> Calcium:
     """The proposed method on a volume whose heart is known: slices, map, lesions, scores."""
     region = heart if options.use_heart else volume.with_array(np.ones(volume.shape, bool))
+    rules = rules_of(options, weights.threshold)
     with clock.stage("slices"):
         image = resample(volume, (SLICE_GRID_MM[0], *volume.spacing_mm[1:]))
         inside = resample_onto(region, image)
         cut, in_cut, where = network_slices(volume, region, weights.slice_recipe.store_px)
         probability = np.full(image.shape[0], np.nan, np.float32)
-        if options.use_slices:
+        if rules.use_slices:
             probability[where] = slice_probabilities(cut, where, weights)
-        sure = _or(options.slice_threshold, weights.threshold("slice_probability"))
-        beside = _or(options.slice_threshold_beside, weights.threshold("slice_probability_beside"))
-        positive = np.zeros(image.shape[0], bool)
-        positive[where] = (probability[where] >= beside) | (not options.use_slices)
+        positive = rules.positive(probability, in_cut)
     with clock.stage("map"):
-        cleaned = clean_map(
-            raw_map(cut, positive, where, weights),
-            cut,
-            in_cut,
-            positive,
-            soft_tissue_floor_hu=_or(
-                options.soft_tissue_floor_hu, weights.threshold("soft_tissue_floor_hu")
-            ),
-            smallest_hu=_or(options.smallest_map_hu, weights.threshold("smallest_map_hu")),
-        )
-        atlas, by_place = atlas_of(weights), options.use_heart and options.near_arteries
-        lesions = map_lesions(
-            cleaned,
-            resample_onto(atlas.region(heart), cut) if by_place else in_cut,
-            np.nan_to_num(probability),
-        )
-        counted = lesions.counted(
-            sure if options.use_slices else 0.0,
-            _or(
-                options.smallest_lesion_mass_hu_mm3,
-                weights.threshold("smallest_lesion_mass_hu_mm3"),
-            ),
-            near_arteries=by_place,
-        )
-        cac_map = to_scan_grid(lesions.kept(cleaned, counted), image)
+        cleaned = rules.cleaned(raw_map(cut, positive, where, weights), cut, in_cut, positive)
+        atlas = atlas_of(weights)
+        near = resample_onto(atlas.region(heart), cut) if rules.near_arteries else in_cut
+        counted = rules.counted(cleaned, near, probability)
     with clock.stage("scores"):
         extent = HeartExtent.of(heart)
         origin, step = np.asarray(image.origin_mm), np.asarray(image.spacing_mm)
-        proposed = score_map(
-            cac_map,
-            image,
-            artery_of=lambda voxels: atlas.artery_of(extent, origin + voxels * step),
+        cac_map, proposed = score_on_scan(
+            counted, image, lambda voxels: atlas.artery_of(extent, origin + voxels * step)
         )
-        kept = proposed.lesion_labels.array > 0
-        cac_map = cac_map.with_array(np.where(kept, cac_map.array, np.float32(0)))
     return Calcium(image, inside, probability, cac_map, proposed)
 
 
@@ -333,7 +327,3 @@ def _with_arteries(clinical: ClinicalScores, arteries: Volume) -> ClinicalScores
     np.add.at(votes, (lesion[inside], arteries.array[inside]), 1)
     named = [CLASSES[int(number)] for number in votes[1:].argmax(axis=1)]
     return replace(clinical, lesions=clinical.lesions.assign(artery=named))
-
-
-def _or(value: float | None, default: float) -> float:
-    return default if value is None else value

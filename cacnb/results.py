@@ -11,7 +11,7 @@ from cacnb.ct.writing import write_image
 from cacnb.errors import InputError, UsageError
 from cacnb.export.lesion_table import write_lesions_csv
 from cacnb.files import write_atomically
-from cacnb.scoring.scored_scan import ScoredScan
+from cacnb.scoring.scored_scan import ScoredImages, ScoredScan
 from cacnb.study.cohort import read_cohort
 
 #: What `write_results` writes of a scan, the result that vouches for the others first.
@@ -68,22 +68,21 @@ def write_results(scan: ScoredScan, folder: Path) -> None:
     write_atomically(json.dumps(content, indent=1, allow_nan=False), folder / f"{scan.name}.json")
 
 
-def read_scored(study: Path, name: str, path: Path) -> ScoredScan | None:
-    """A scored scan of a study with its images, read back to be shown; None where it has none.
+def read_images(study: Path, name: str, path: Path) -> ScoredImages | None:
+    """The images of a study's scored scan, to be shown; None where one of them is missing.
 
-    It has no tables: those stand in the JSON.
+    `path` is the scan's. Raises InputError as `read_scan` and `read_image`.
     """
     folder = study / "scores"
     files = {what: folder / f"{name}.{what}.nii.gz" for what in ("cac_map", "heart", "clinical")}
     if not all(file.is_file() for file in files.values()):
         return None
     cac_map, heart = read_image(files["cac_map"]), read_image(files["heart"])
-    series, volume = read_scan(path)
+    _, volume = read_scan(path)
     counted = read_mask(files["clinical"], volume, may_be_empty=True)
-    return ScoredScan(
-        path, series.series_uid, series.reasons, {}, {}, name=name,
-        image=resample_onto(volume, cac_map), cac_map=cac_map,
-        heart=heart.with_array(heart.array > 0), clinical_labels=resample_onto(counted, cac_map),
+    return ScoredImages(
+        resample_onto(volume, cac_map), heart.with_array(heart.array > 0), cac_map,
+        resample_onto(counted, cac_map),
     )  # fmt: skip
 
 

@@ -7,18 +7,26 @@ slice is asked, so that each rule and switch can be tried without asking again.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from cacnb.ct.grids import SLICE_GRID_MM, resample, resample_onto, to_scan_grid
+from cacnb.ct.grids import SLICE_GRID_MM, resample, resample_onto
 from cacnb.ct.volume import Volume
 from cacnb.learning.weights import Weights
-from cacnb.pipeline import Options, atlas_of, network_slices, raw_map, slice_probabilities
-from cacnb.scoring.cac_map import clean_map, map_lesions
-from cacnb.scoring.proposed import ProposedScores, score_map
+from cacnb.pipeline import (
+    THRESHOLD_OPTIONS,
+    Options,
+    atlas_of,
+    network_slices,
+    raw_map,
+    rules_of,
+    slice_probabilities,
+)
+from cacnb.scoring.map_rules import score_on_scan
+from cacnb.scoring.proposed import ProposedScores
 
 #: What is left of a map after each step, in the order in which they are told here.
 STEPS = (
@@ -30,12 +38,6 @@ STEPS = (
     "no lesion that counts: 0",
     "scored, on the scan's own grid",
 )
-
-#: The thresholds of a weights' card that the steps use.
-THRESHOLDS = (
-    "slice_probability", "slice_probability_beside", "soft_tissue_floor_hu", "smallest_map_hu",
-    "smallest_lesion_mass_hu_mm3",
-)  # fmt: skip
 
 #: A floor that takes nothing away, in HU: no map is so large.
 NO_FLOOR_HU = -1e6
@@ -89,7 +91,7 @@ def ask_networks(
         probability=probability,
         raw=raw_map(cut, asked, where, weights),
         by_heart=use_heart,
-        thresholds={name: weights.threshold(name) for name in THRESHOLDS},
+        thresholds={name: weights.threshold(name) for name in THRESHOLD_OPTIONS},
     )
 
 
@@ -134,53 +136,23 @@ def map_steps(answers: NetworkAnswers, options: Options | None = None) -> MapSte
         As `find_calcium` takes them, the method's where None came; but for `use_heart`, which the
         answers have settled.
     """
-    options = options or Options()
-    told = {name: _or(getattr(options, of), answers.thresholds[name]) for name, of in _OPTIONS}
-    known = np.isfinite(answers.probability)
-    probability = np.nan_to_num(answers.probability) if options.use_slices else np.zeros(len(known))
-    positive = known & (
-        (probability >= told["slice_probability_beside"]) | (not options.use_slices)
-    )
+    settled = replace(options or Options(), use_heart=answers.by_heart)
+    rules = rules_of(settled, answers.thresholds.__getitem__)
+    positive = rules.positive(answers.probability, answers.region)
     everywhere = answers.region.with_array(np.ones(answers.cut.shape, bool))
-    floor, smallest = told["soft_tissue_floor_hu"], told["smallest_map_hu"]
+    no_smallest = replace(rules, smallest_map_hu=0.0)
+    no_floor = replace(no_smallest, soft_tissue_floor_hu=NO_FLOOR_HU)
     stages = [answers.raw] + [
-        clean_map(
-            answers.raw, answers.cut, where, positive,
-            soft_tissue_floor_hu=floor_hu, smallest_hu=smallest_hu,
+        some.cleaned(answers.raw, answers.cut, where, positive)
+        for some, where in (
+            (no_floor, everywhere),
+            (no_floor, answers.region),
+            (no_smallest, answers.region),
+            (rules, answers.region),
         )
-        for where, floor_hu, smallest_hu in (
-            (everywhere, NO_FLOOR_HU, 0.0),
-            (answers.region, NO_FLOOR_HU, 0.0),
-            (answers.region, floor, 0.0),
-            (answers.region, floor, smallest),
-        )
-    ]  # fmt: skip
-    by_place = answers.by_heart and options.near_arteries
-    lesions = map_lesions(
-        stages[-1], answers.near_arteries if by_place else answers.region, probability
-    )
-    counted = lesions.counted(
-        told["slice_probability"] if options.use_slices else 0.0,
-        told["smallest_lesion_mass_hu_mm3"],
-        near_arteries=by_place,
-    )
-    stages.append(lesions.kept(stages[-1], counted))
-    on_scan = to_scan_grid(stages[-1], answers.image)
-    proposed = score_map(on_scan, answers.image)
-    kept = proposed.lesion_labels.array > 0
-    stages.append(on_scan.with_array(np.where(kept, on_scan.array, np.float32(0))))
+    ]
+    near = answers.near_arteries if rules.near_arteries else answers.region
+    stages.append(rules.counted(stages[-1], near, answers.probability))
+    on_scan, proposed = score_on_scan(stages[-1], answers.image)
+    stages.append(on_scan)
     return MapSteps(dict(zip(STEPS, stages, strict=True)), proposed)
-
-
-#: A threshold of the weights' card, and the option that stands in for it.
-_OPTIONS = (
-    ("slice_probability", "slice_threshold"),
-    ("slice_probability_beside", "slice_threshold_beside"),
-    ("soft_tissue_floor_hu", "soft_tissue_floor_hu"),
-    ("smallest_map_hu", "smallest_map_hu"),
-    ("smallest_lesion_mass_hu_mm3", "smallest_lesion_mass_hu_mm3"),
-)
-
-
-def _or(value: float | None, default: float) -> float:
-    return default if value is None else value

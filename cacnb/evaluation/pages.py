@@ -26,7 +26,7 @@ from cacnb.export.study_report import write_study_report
 from cacnb.files import write_atomically
 from cacnb.labels.place import study_toml
 from cacnb.learning.weights import weights_folder
-from cacnb.results import read_scored
+from cacnb.results import read_images
 from cacnb.scoring.scored_scan import ScoredScan
 
 #: So many of the settings that validation tried are drawn, the chosen one first.
@@ -121,9 +121,10 @@ def _with_calcium(study: Path, evidence: Evidence) -> Iterator[ScoredScan]:
     score = scans[[f"{m}_mass" for m in METHODS]].max(axis=1)
     wanted = scans[(score > 0) | (scans.get("visible", False) == True)]  # noqa: E712  (may hold NaN)
     for row in islice(wanted.itertuples(), SCANS_LOOKED_AT):
-        scored = read_scored(study, str(row.scan), study / str(row.path))
-        if scored is not None:
-            yield scored
+        path = study / str(row.path)
+        images = read_images(study, str(row.scan), path)
+        if images is not None:
+            yield ScoredScan(path, None, (), {}, {}, name=str(row.scan), **vars(images))
 
 
 def _known(study: Path, scan: str) -> Volume | None:

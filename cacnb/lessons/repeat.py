@@ -54,8 +54,8 @@ def pair_scores(study: Study) -> pd.DataFrame | Missing:
         both are 0. The second scan is the one in breath-hold, where the cohort says which is.
     """
     pairs = _pairs(study)
-    if pairs is None:
-        return NO_PAIRS
+    if isinstance(pairs, Missing):
+        return pairs
     table = {}
     for method in _methods(pairs):
         first, second = (pairs[f"{method}_mass_{n}"].to_numpy(float) for n in (1, 2))
@@ -68,8 +68,8 @@ def pair_scores(study: Study) -> pd.DataFrame | Missing:
 def differences_beside_paper(study: Study) -> pd.DataFrame | Missing:
     """Mean relative difference of the pseudo-mass by method, with intervals, beside the paper's."""
     pairs = _pairs(study)
-    if pairs is None:
-        return NO_PAIRS
+    if isinstance(pairs, Missing):
+        return pairs
     rows = {}
     for row in reproducibility(pairs, _methods(pairs)):
         method = row["method"]
@@ -91,8 +91,8 @@ def icc_beside_paper(study: Study) -> pd.DataFrame | Missing:
     The F interval asks for normal scores; where most are 0 it is far too narrow.
     """
     pairs = _pairs(study)
-    if pairs is None:
-        return NO_PAIRS
+    if isinstance(pairs, Missing):
+        return pairs
     rows = {}
     for row in reproducibility(pairs, _methods(pairs)):
         method = row["method"]
@@ -114,10 +114,10 @@ def widening_limits(study: Study) -> Figure | Missing:
     The proposed scores are scaled to the clinical range, as the paper's are.
     """
     pairs = _pairs(study)
-    if pairs is None or len(pairs) < LEAST_PAIRS:
-        return NO_PAIRS if pairs is None else Missing(
-            f"{len(pairs)} pairs came, limits of agreement need {LEAST_PAIRS} or more"
-        )  # fmt: skip
+    if isinstance(pairs, Missing):
+        return pairs
+    if len(pairs) < LEAST_PAIRS:
+        return Missing(f"{len(pairs)} pairs came, limits of agreement need {LEAST_PAIRS} or more")
     panels, said = [], []
     for method in _methods(pairs):
         first, second = scaled_agatston(pairs, method)
@@ -137,8 +137,8 @@ def widening_limits(study: Study) -> Figure | Missing:
 def categories_beside_paper(study: Study) -> pd.DataFrame | Missing:
     """Agreement of the two scans' risk categories: linearly weighted κ and accuracy (Table 5)."""
     pairs = _pairs(study)
-    if pairs is None:
-        return NO_PAIRS
+    if isinstance(pairs, Missing):
+        return pairs
     rows = {}
     for row in risk_categories(pairs, _methods(pairs)):
         if row["pairs"] == "all":
@@ -165,8 +165,8 @@ def judged_change(study: Study) -> pd.DataFrame | Missing:
     many, else those in the packaged weights' card: 100 simulated people scanned twice.
     """
     pairs = _pairs(study)
-    if pairs is None:
-        return NO_PAIRS
+    if isinstance(pairs, Missing):
+        return pairs
     apart = (pairs["proposed_mass_1"] - pairs["proposed_mass_2"]).abs()
     pair = pairs.iloc[int(apart.argmax())]
     scans = [str(pair[f"scan_{n}"]) for n in (1, 2)]
@@ -196,18 +196,18 @@ def _compared(files: list[str], study: Study) -> Comparison:
     return compare(files[0], files[1])
 
 
-def _pairs(study: Study) -> pd.DataFrame | None:
-    """`pair_table` of the study's scores with the reader's where they are kept; None without."""
+def _pairs(study: Study) -> pd.DataFrame | Missing:
+    """`pair_table` of the study's scores with the reader's where they are kept."""
     if "pair" not in study.cohort:
-        return None
+        return NO_PAIRS
     try:
         scans = score_table(study.folder, _kept_comparisons(study))
     except InputError:  # no scan is scored
-        return None
+        return NO_PAIRS
     if not (scans["proposed_mass"].notna() & scans["pair"].notna()).any():
-        return None
+        return NO_PAIRS
     pairs = pair_table(scans)
-    return pairs if len(pairs) else None
+    return pairs if len(pairs) else NO_PAIRS
 
 
 def _kept_comparisons(study: Study) -> dict[str, dict[str, Any]]:

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from cacnb.ct.volume import Volume
 from cacnb.errors import InputError
 from cacnb.export.slice_pictures import healthy_hu
-from cacnb.results import RESULT_ENDINGS, read_scored
+from cacnb.results import RESULT_ENDINGS, read_images
 from cacnb.scoring.clinical import CLINICAL_COLUMNS
 from cacnb.scoring.proposed import PROPOSED_COLUMNS
 
@@ -112,19 +112,13 @@ def scored_scan(study: Study, name: str) -> LessonScan:
     ------
     InputError
         `missing` for a scan that the study does not have, `not_scored` where there is no result
-        of it, and as `read_scored`.
+        of it, and as `read_images`.
     """
     rows = study.cohort.set_index("scan")
     if name not in rows.index:
         raise InputError("missing", f"the study has no scan {name!r}: see its table `cohort`")
-    found = read_scored(study.folder, name, study.folder / str(rows.loc[name, "path"]))
-    if (
-        found is None
-        or found.image is None
-        or found.cac_map is None
-        or found.heart is None
-        or found.clinical_labels is None
-    ):
+    found = read_images(study.folder, name, study.folder / str(rows.loc[name, "path"]))
+    if found is None:
         raise InputError("not_scored", _why_not_scored(study.folder, name))
     told = _result(study.folder, name)
     return LessonScan(

@@ -21,6 +21,19 @@ STAGES = ("read", "heart", "slices", "map", "scores")
 EMPTY = Volume(np.zeros((0, 0, 0), np.int32), (1.0, 1.0, 1.0))
 
 
+@dataclass(frozen=True, eq=False)
+class ScoredImages:
+    """The images of a scored scan on the map's grid: the scan's own in-plane, slices 1.5 mm apart.
+
+    `image` and `cac_map` in HU; bool are `heart` and what the clinical score counts.
+    """
+
+    image: Volume
+    heart: Volume
+    cac_map: Volume
+    clinical_labels: Volume
+
+
 @dataclass(frozen=True)
 class ScoredScan:
     """A scan, what was found in it, and how long that took.

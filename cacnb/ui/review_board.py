@@ -15,7 +15,7 @@ from cacnb.ct.heart import centre_of_mass_mm
 from cacnb.ct.volume import Volume
 from cacnb.errors import InputError
 from cacnb.labels.runs import decode_runs
-from cacnb.results import read_scored
+from cacnb.results import read_images
 from cacnb.scoring.cac_map import healthy_image
 from cacnb.scoring.conventions import convention
 from cacnb.scoring.lesions import Indices
@@ -62,16 +62,10 @@ def open_board(folder: Path, scan: str, path: Path) -> Board:
     Raises
     ------
     InputError
-        `not_scored` where results or images are missing, and as `read_scored`.
+        `not_scored` where results or images are missing, and as `read_images`.
     """
-    found = read_scored(folder, scan, path)
-    if (
-        found is None
-        or found.image is None
-        or found.cac_map is None
-        or found.heart is None
-        or found.clinical_labels is None
-    ):
+    found = read_images(folder, scan, path)
+    if found is None:
         raise InputError(
             "not_scored",
             "this scan is not scored: run `cacnb run --study DIR`; go on with the next scan",
