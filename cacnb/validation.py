@@ -157,7 +157,7 @@ def best_setting(tried: pd.DataFrame) -> int:
     Only settings as sensitive as the paper's method at no higher a false positive rate are looked
     at, if there are any: the best F1 alone would give up faint calcium, which is few scans'. Among
     those within `F1_SLACK` of their best F1 it is the one with the smallest mean relative
-    difference in pairs positive in both scans.
+    difference in pairs positive in both scans; where no setting has such a pair, F1 alone decides.
 
     Example
     -------
@@ -177,7 +177,9 @@ def best_setting(tried: pd.DataFrame) -> int:
     ]
     allowed = tried if as_paper.empty else as_paper
     good = allowed[allowed["f1"] >= allowed["f1"].max() - F1_SLACK]
-    return int(good["relative_difference_both_positive"].astype(float).idxmin())
+    apart = good["relative_difference_both_positive"].astype(float)
+    # no pair is positive twice in any of them: nothing beyond F1 speaks for one
+    return int(good["f1"].idxmax() if apart.isna().all() else apart.idxmin())
 
 
 def _lesions(scan: ValidationScan, beside: float, floor: float, least: float) -> MapLesions:

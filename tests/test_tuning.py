@@ -17,6 +17,7 @@ from cacnb.learning.recipes import DecompositionRecipe
 from cacnb.map_truth import MapTruth, held, hold_against_truth
 from cacnb.simulation.cohort import StudyPlan, simulate_study
 from cacnb.tuning import Grid, choose, draw_choice, run_grid, tried_settings, varied
+from cacnb.tuning.running import map_figures
 
 TINY = replace(
     DecompositionRecipe(), network=NetworkShape(4, 1), critic=NetworkShape(4, 2), store_px=48,
@@ -110,6 +111,28 @@ def test_a_grid_is_trained_chosen_from_and_drawn_and_goes_on_where_it_stopped(
     drawn = draw_choice(grid, tmp_path).read_text(encoding="utf-8")
     assert "α" in drawn
     assert "simulated" in drawn
+
+
+def test_where_every_map_is_empty_the_choice_says_that_it_says_nothing(
+    study: Path, tmp_path: Path
+) -> None:
+    grid = grid_of(study, "identity_weight=1,10", "sparsity_weight=0.001", seeds=2)
+    nothing = map_figures(hold_against_truth(Nothing(), TINY, study, torch.device("cpu")), 0.0)
+    assert nothing["mass_r"] is None
+    for cell in grid.cells():
+        (tmp_path / "runs" / cell.name).mkdir(parents=True)
+        told = json.dumps({"seconds": 1.0, "validation": nothing, "test": nothing}, allow_nan=False)
+        (tmp_path / "runs" / cell.name / "figures.json").write_text(told, encoding="utf-8")
+    assert choose(grid, tmp_path)["f1"] == 0
+    assert draw_choice(grid, tmp_path).is_file()
+    told = CliRunner().invoke(
+        app,
+        ["tune", "--study", str(study), "--validation", str(study), "--test", str(study),
+         "--vary", "identity_weight=1,10", "--vary", "sparsity_weight=0.001", "--seeds", "2",
+         "--out", str(tmp_path)],
+    )  # fmt: skip
+    assert told.exit_code == 0, told.output
+    assert "no combination found a scan with calcium" in told.output
 
 
 def test_the_same_cell_alone_or_beside_another_process_has_the_same_figures(

@@ -68,6 +68,11 @@ def tune(
                 messages.print(f"{name}: {done} of {of}", markup=False)
     choice = choose(grid, out)
     figure = draw_choice(grid, out)
+    if not choice["f1"]:
+        messages.print(
+            "no combination found a scan with calcium, so the choice says nothing: train longer, "
+            "or try another method"
+        )
     if as_json:
         print_json(choice)
         return

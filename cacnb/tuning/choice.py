@@ -52,7 +52,10 @@ def table_rows(table: pd.DataFrame) -> list[dict[str, Any]]:
 
 
 def choose(grid: Grid, out: Path) -> dict[str, Any]:
-    """Choose by validation and write `tried.csv`, `test.csv` and `choice.json` into `out`."""
+    """Choose by validation and write `tried.csv`, `test.csv` and `choice.json` into `out`.
+
+    Where no combination found a scan with calcium the choice has `f1` 0 and says nothing.
+    """
     tried = tried_settings(grid, out)
     if tried.empty:
         raise UsageError("no combination was finished: nothing can be chosen")
@@ -63,6 +66,7 @@ def choose(grid: Grid, out: Path) -> dict[str, Any]:
         write_atomically(tried_settings(grid, out, "test").to_csv(index=False), out / "test.csv")
     choice = {
         "chosen": {name: _plain(tried.loc[chosen, name]) for name in grid.tried},
+        "f1": float(tried.loc[chosen, F1]),
         "rule": RULE,
         "settings": len(tried),
         "seeds": list(grid.seeds),

@@ -10,6 +10,7 @@ from collections import Counter
 from collections.abc import Iterator
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from functools import partial
+from math import isnan
 from multiprocessing import get_context
 from pathlib import Path
 from typing import Any
@@ -111,11 +112,11 @@ def _finish(grid: Grid, cell: Cell, out: Path, shared: bool) -> str:
     least = _least_mass(seen)
     figures: dict[str, Any] = {
         "seconds": seconds, "least_mass_hu_mm3": least,
-        "validation": _told(seen, least),
+        "validation": map_figures(seen, least),
     }  # fmt: skip
     if grid.test is not None:
         told = hold_against_truth(network, cell.recipe, grid.test, device)
-        figures["test"] = _told(told, least)
+        figures["test"] = map_figures(told, least)
         write_atomically(told.scans.to_csv(index=False), folder / "test_scans.csv")
     write_atomically(json.dumps(figures, indent=2), folder / FIGURES)
     return cell.name
@@ -128,5 +129,7 @@ def _least_mass(seen: MapTruth) -> float:
     return least
 
 
-def _told(seen: MapTruth, least: float) -> dict[str, Any]:
-    return {**{name: getattr(seen, name) for name in MAP_FIGURES}, **seen.figures(least)}
+def map_figures(seen: MapTruth, least: float) -> dict[str, Any]:
+    """What is told of a map beside its seconds; `least` is the least mass of a scan in HU·mm³."""
+    found = {**{name: getattr(seen, name) for name in MAP_FIGURES}, **seen.figures(least)}
+    return {name: None if value is None or isnan(value) else value for name, value in found.items()}
