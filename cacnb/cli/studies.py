@@ -115,7 +115,9 @@ def train(
     seed: Annotated[int | None, typer.Option("--seed", help="Another seed.")] = None,
     method: Annotated[
         str | None,
-        typer.Option("--method", help="Decomposition: cyclegan, one_sided, inserted or both."),
+        typer.Option(
+            "--method", help="Decomposition: cyclegan, one_sided, inserted, both or bridge."
+        ),
     ] = None,
     resume: Annotated[bool, typer.Option("--resume", help="Go on from the checkpoint.")] = False,
     device: Device = "cpu",

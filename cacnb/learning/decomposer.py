@@ -20,6 +20,7 @@ from cacnb.learning.learner import Learner
 from cacnb.learning.map_losses import adversarial_loss, map_loss
 from cacnb.learning.networks import MapGenerator
 from cacnb.learning.recipes import DecompositionRecipe
+from cacnb.learning.share import Rows
 from cacnb.learning.wide_kernels import widen
 
 
@@ -71,7 +72,7 @@ class Decomposer(Learner):
         self._half = recipe.precision == "bfloat16" and runs_bfloat16(device)
         self._critics: list[nn.Parameter] = []
 
-    def _map_generator(self, start: float) -> MapGenerator:
+    def _map_generator(self, start: float) -> nn.Module:
         plan = self.plan
         made = MapGenerator(plan.network, inputs=1 + len(plan.context), last_bias=start)
         widen(made)
@@ -118,7 +119,7 @@ class Decomposer(Learner):
         for optimiser in self.optimisers.values():
             optimiser.zero_grad(set_to_none=True)
         if alone:
-            terms = self._learn_known(seen, inserted)
+            terms = self._learn_known(seen, inserted, rows)
         else:
             slices = both[:, : 1 + len(plan.context)].clamp(0, 1)
             slices = slices.contiguous(memory_format=torch.channels_last)
@@ -136,12 +137,16 @@ class Decomposer(Learner):
     def learn(self, batch: Domains) -> dict[str, Tensor]:
         """Train on a batch of both domains; gradients are zero before. Returns the loss terms."""
 
-    def _learn_known(self, seen: Tensor, inserted: Tensor) -> dict[str, Tensor]:
-        seen = seen.contiguous(memory_format=torch.channels_last)
-        loss = inserted_loss(self._run(self.remover, seen), inserted, self.processes)
+    def _learn_known(self, seen: Tensor, inserted: Tensor, rows: Rows) -> dict[str, Tensor]:
+        loss = inserted_loss(self._find(seen, inserted, rows), inserted, self.processes)
         loss.backward()  # type: ignore[no-untyped-call]
         self.update("generators")
         return {"inserted": loss}
+
+    def _find(self, seen: Tensor, inserted: Tensor, rows: Rows) -> Tensor:
+        """The maps of slices with known calcium; a method may show its remover more than them."""
+        del inserted, rows
+        return self._run(self.remover, seen.contiguous(memory_format=torch.channels_last))
 
     def _set_rates(self, iteration: int) -> None:
         """The step sizes of an iteration: by what it learns from, and falling where they anneal."""

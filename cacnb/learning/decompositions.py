@@ -5,17 +5,22 @@ from __future__ import annotations
 from dataclasses import replace
 
 import torch
+from torch import nn
 
 from cacnb.errors import UsageError
+from cacnb.learning.bridge_remover import BridgeRemover
 from cacnb.learning.calcium_cyclegan import CalciumCycleGan
 from cacnb.learning.decomposer import Decomposer
 from cacnb.learning.device import CPU
+from cacnb.learning.diffusion_bridge import DiffusionBridge
 from cacnb.learning.inserted_lesions import InsertedLesions
+from cacnb.learning.networks import MapGenerator
 from cacnb.learning.one_sided import OneSidedGan
 from cacnb.learning.recipes import DecompositionRecipe
 
 LEARNERS: dict[str, type[Decomposer]] = {
     "cyclegan": CalciumCycleGan, "one_sided": OneSidedGan, "inserted": InsertedLesions,
+    "bridge": DiffusionBridge,
 }  # fmt: skip
 
 #: Weight of known calcium beside the adversarial losses, where a method learns from both.
@@ -28,6 +33,7 @@ METHODS: dict[str, tuple[str, float]] = {
     "one_sided": ("one_sided", 0.0),
     "inserted": ("inserted", INSERTED_WEIGHT),
     "both": ("cyclegan", INSERTED_WEIGHT),
+    "bridge": ("bridge", INSERTED_WEIGHT),
 }
 BOTH_WARM_UP = 0.88
 
@@ -35,6 +41,12 @@ BOTH_WARM_UP = 0.88
 def decomposer(recipe: DecompositionRecipe, device: torch.device = CPU) -> Decomposer:
     """An untrained learner of the recipe's method."""
     return LEARNERS[recipe.method](recipe, device)
+
+
+def remover(recipe: DecompositionRecipe) -> nn.Module:
+    """The network that the recipe's method trains, untrained, for weights to be put into."""
+    network = BridgeRemover if recipe.method == "bridge" else MapGenerator
+    return network(recipe.network, inputs=1 + len(recipe.context))
 
 
 def by_method(recipe: DecompositionRecipe, method: str) -> DecompositionRecipe:

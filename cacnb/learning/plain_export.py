@@ -16,6 +16,7 @@ from safetensors.torch import save
 from torch import Tensor, nn
 
 from cacnb.files import write_atomically
+from cacnb.learning.bridge_remover import BridgeRemover
 from cacnb.learning.network_ports import network_ports
 from cacnb.learning.networks import HeartNetwork, MapGenerator, Residual, SliceClassifier
 from cacnb.learning.weights import Weights
@@ -78,6 +79,10 @@ def plain_layers(network: nn.Module) -> list[dict[str, Any]]:
     if isinstance(network, SliceClassifier):
         linear = {"layer": "linear", "tensors": "head"}
         return [*_row(network.trunk, "trunk"), {"layer": "mean"}, linear]
+    if isinstance(network, BridgeRemover):
+        body = _row(network.denoiser.layers, "denoiser.layers")
+        crossed = [*body, {"layer": "sigmoid"}]
+        return [{"layer": "bridge", "times": list(network.times), "body": crossed}]
     if isinstance(network, MapGenerator):
         return [*_row(network.layers, "layers"), {"layer": "sigmoid"}]
     raise TypeError(f"{type(network).__name__} is no row of layers")

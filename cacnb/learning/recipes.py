@@ -132,7 +132,7 @@ class DecompositionRecipe(Recipe):
     iterations: int = 375_000
     batch: int = 4
     learning_rate: float = 1e-4
-    method: Literal["cyclegan", "one_sided", "inserted"] = "cyclegan"
+    method: Literal["cyclegan", "one_sided", "inserted", "bridge"] = "cyclegan"
     network: NetworkShape = PAPER_GENERATOR
     critic: NetworkShape = PAPER_CRITIC
     store_px: int = 256

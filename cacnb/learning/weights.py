@@ -23,8 +23,9 @@ from torch import nn
 from cacnb.errors import InputError
 from cacnb.files import write_atomically
 from cacnb.learning.clinical_baseline import ClinicalBaseline
+from cacnb.learning.decompositions import remover
 from cacnb.learning.device import open_device
-from cacnb.learning.networks import HeartNetwork, MapGenerator, SliceClassifier
+from cacnb.learning.networks import HeartNetwork, SliceClassifier
 from cacnb.learning.recipes import (
     ClinicalRecipe,
     DecompositionRecipe,
@@ -126,10 +127,7 @@ def load_weights(name: str = "demo", device: str = "cpu") -> Weights:
                     SliceClassifier(slice_plan.network, inputs=1 + len(slice_plan.context)),
                     "slices",
                 ),
-                (
-                    MapGenerator(map_plan.network, inputs=1 + len(map_plan.context)),
-                    "decomposition",
-                ),
+                (remover(map_plan), "decomposition"),
             )
         ]
         clinical, clinical_plan = None, None

@@ -66,7 +66,7 @@ def choose(grid: Grid, out: Path) -> dict[str, Any]:
         write_atomically(tried_settings(grid, out, "test").to_csv(index=False), out / "test.csv")
     choice = {
         "chosen": {name: _plain(tried.loc[chosen, name]) for name in grid.tried},
-        "f1": float(tried.loc[chosen, F1]),
+        "f1": float(tried[F1].iloc[chosen]),
         "rule": RULE,
         "settings": len(tried),
         "seeds": list(grid.seeds),

@@ -91,7 +91,7 @@ def start_slices(recipe: SliceRecipe = TINY_SLICES) -> tuple[Learner, Sampler]:
 def start_decomposition(
     recipe: DecompositionRecipe = TINY_DECOMPOSITION,
 ) -> tuple[Learner, Sampler]:
-    known = recipe.inserted_weight > 0 or recipe.method == "inserted"
+    known = recipe.inserted_weight > 0 or recipe.method in ("inserted", "bridge")
     store = speckled_store(known=known)
     return decomposer(recipe), SliceSampler(
         store,
@@ -104,7 +104,16 @@ def start_decomposition(
 
 
 @pytest.fixture(
-    params=["heart", "slices", "twins", "decomposition", "departed", "one_sided", "inserted"]
+    params=[
+        "heart",
+        "slices",
+        "twins",
+        "decomposition",
+        "departed",
+        "one_sided",
+        "inserted",
+        "bridge",
+    ]
 )
 def start(request: pytest.FixtureRequest, tmp_path: Path) -> Start:
     """Each of the learners in its paper's form, the CycleGAN also with its departures."""
@@ -116,5 +125,6 @@ def start(request: pytest.FixtureRequest, tmp_path: Path) -> Start:
         "departed": lambda: start_decomposition(TINY_DEPARTED),
         "one_sided": lambda: start_decomposition(by_method(TINY_DEPARTED, "one_sided")),
         "inserted": lambda: start_decomposition(by_method(TINY_DEPARTED, "inserted")),
+        "bridge": lambda: start_decomposition(by_method(TINY_DEPARTED, "bridge")),
     }
     return starts[request.param]

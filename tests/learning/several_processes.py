@@ -61,6 +61,7 @@ def starts(folder: Path) -> dict[str, tuple[Learner, Sampler]]:
         "departed": tiny.start_decomposition(departed),
         "one_sided": tiny.start_decomposition(by_method(departed, "one_sided")),
         "inserted": tiny.start_decomposition(by_method(departed, "inserted")),
+        "bridge": tiny.start_decomposition(by_method(departed, "bridge")),
         "clinical": start_clinical(folder),
     }
 

@@ -34,7 +34,7 @@ def test_every_method_trains_a_remover_and_its_average_follows(method: str) -> N
 
 
 def test_a_method_that_nobody_knows_is_refused_with_those_that_there_are() -> None:
-    with pytest.raises(UsageError, match="one_sided, inserted, both"):
+    with pytest.raises(UsageError, match="one_sided, inserted, both, bridge"):
         by_method(TINY_DECOMPOSITION, "diffusion")
 
 
@@ -44,6 +44,7 @@ def test_a_method_that_nobody_knows_is_refused_with_those_that_there_are() -> No
         ("cyclegan", {"remover", "synthesiser", "average", "critic_cac", "critic_no_cac"}),
         ("one_sided", {"remover", "average", "critic_no_cac"}),
         ("inserted", {"remover", "average"}),
+        ("bridge", {"remover", "average"}),
     ],
 )
 def test_a_method_has_the_networks_it_learns_with_and_no_other(
@@ -52,8 +53,9 @@ def test_a_method_has_the_networks_it_learns_with_and_no_other(
     assert set(decomposer(by_method(TINY_DECOMPOSITION, method)).networks) == networks
 
 
-def test_inserted_lesions_refuse_slices_whose_calcium_nobody_knows() -> None:
-    learner = decomposer(by_method(TINY_DECOMPOSITION, "inserted"))
+@pytest.mark.parametrize("method", ["inserted", "bridge"])
+def test_inserted_lesions_refuse_slices_whose_calcium_nobody_knows(method: str) -> None:
+    learner = decomposer(by_method(TINY_DECOMPOSITION, method))
     slices = torch.rand(2, 1, 40, 40)
     with pytest.raises(InputError, match="calcium/"):
         learner.step(slices, slices, 1)

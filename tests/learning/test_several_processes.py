@@ -25,7 +25,8 @@ from . import conftest
 from .several_processes import run
 
 LEARNERS = (
-    "heart", "slices", "twins", "decomposition", "departed", "one_sided", "inserted", "clinical"
+    "heart", "slices", "twins", "decomposition", "departed", "one_sided", "inserted", "bridge",
+    "clinical",
 )  # fmt: skip
 KILLED = "departed"
 
