@@ -43,10 +43,10 @@ evidence: .venv/runtime ## every table and figure of the paper on 100 simulated 
 	$(BIN)/cacnb evaluate --study out/evidence/ablation_study --ablation --out out/evidence/ablation
 
 test: .venv/dev tools check ## check everything and run every test
-	$(BIN)/python -m pytest -q -rs -n 2 --dist loadfile
+	$(BIN)/python -m pytest -q -rs -n 2 --dist loadfile --no-loadscope-reorder
 
 test-fast: .venv/dev ## run the tests that take seconds and need no browser
-	$(BIN)/python -m pytest -q -m "not slow and not browser"
+	$(BIN)/python -m pytest -q -n 2 --dist loadfile -m "not slow and not browser"
 
 check: .venv/dev ## check format, lint, types and the import contract
 	$(BIN)/ruff format --check .

@@ -21,6 +21,9 @@ from cacnb.scoring.conventions import convention
 from cacnb.scoring.proposed import score_map
 from cacnb.scoring.scored_scan import ScoredScan
 
+#: Marks of tests that take long.
+LONG = ("slow", "browser")
+
 REPOSITORY = Path(__file__).resolve().parents[1]
 
 CHROMIUM = Path("/usr/bin/chromium")
@@ -28,6 +31,12 @@ ARGUMENTS = [
     "--headless", "--no-sandbox", "--disable-gpu", "--disable-background-networking",
     "--disable-component-update", "--disable-sync", "--no-first-run", "--disable-quic",
 ]  # fmt: skip
+
+
+def pytest_collection_modifyitems(items):
+    """Files with long tests come first: no process waits at the end for another's last file."""
+    long = {item.path for item in items for mark in LONG if item.get_closest_marker(mark)}
+    items.sort(key=lambda item: item.path not in long)
 
 
 @pytest.fixture(scope="session")

@@ -14,7 +14,7 @@ from tests.notebooks.outputs import (
 )
 from tests.notebooks.ranges import RANGES
 
-pytestmark = pytest.mark.parametrize("name", NAMES)
+pytestmark = [pytest.mark.slow, pytest.mark.parametrize("name", NAMES)]
 
 
 @pytest.fixture

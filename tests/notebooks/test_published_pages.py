@@ -10,6 +10,8 @@ from notebooks.publishing.pages import write_pages
 from tests.notebooks.lessons import NAMES
 from tests.notebooks.outputs import images, tags
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture(scope="module")
 def site(taught_lesson, tmp_path_factory) -> Path:
