@@ -5,8 +5,10 @@ import stat
 import subprocess
 import sys
 import zipfile
+from concurrent.futures import ThreadPoolExecutor
 from datetime import datetime, timedelta
 from pathlib import Path
+from threading import Barrier
 
 import numpy as np
 import pandas as pd
@@ -136,6 +138,24 @@ def test_adding_twice_adds_nothing(study: Path, tmp_path: Path) -> None:
     before = contents(study)
     assert [told.outcome for told in add(study, tmp_path / "export")] == ["already", "already"]
     assert contents(study) == before
+
+
+def test_calls_at_the_same_time_lose_no_scan_and_share_one_key(study: Path, tmp_path: Path) -> None:
+    wards = [tmp_path / ward for ward in ("north", "south", "west")]
+    for seed, ward in enumerate(wards):
+        write_scan(ward / "ct", patient=f"MRN-{seed}", seed=seed)
+    together = Barrier(len(wards))
+
+    def one(ward: Path) -> list[Told]:
+        together.wait()
+        return add(study, ward)
+
+    with ThreadPoolExecutor(len(wards)) as pool:
+        told = [scan for scans in pool.map(one, wards) for scan in scans]
+    assert [scan.outcome for scan in told] == ["added"] * 3
+    cohort = read_cohort(study)
+    assert sorted(cohort["scan"]) == sorted(scan.scan for scan in told)
+    assert all(scan.outcome == "already" for ward in wards for scan in add(study, ward))
 
 
 def test_a_heart_that_comes_later_is_added_to_its_scan(study: Path, tmp_path: Path) -> None:

@@ -17,10 +17,11 @@ from cacnb.ct.series import Series
 from cacnb.ct.verdict import Reason
 from cacnb.ct.volume import Volume
 from cacnb.errors import InputError
+from cacnb.files import one_at_a_time
 from cacnb.study.cohort import read_cohort
 from cacnb.study.told_labels import add_told_labels
 from cacnb.study_adding.hearts import find_heart, unfit
-from cacnb.study_adding.plan import Adding, plan_adding
+from cacnb.study_adding.plan import LOCK, Adding, plan_adding
 from cacnb.study_adding.telling import Told, account, plain
 from cacnb.study_adding.written import put_in_time, write_added, write_mask
 
@@ -31,20 +32,21 @@ def add_series(plan: Adding) -> Iterator[Told]:
     """Add one series after the other, each whole or not at all; tell how each ended.
 
     A series that the study has is passed over, so that a call that was stopped goes on. The scan is
-    written first and its row in `cohort.csv` last.
+    written first and its row in `cohort.csv` last. Another call for the same study waits.
 
     Raises
     ------
     InputError
         `cannot_write` where the disk refuses: what was finished is kept.
     """
-    there = _scans_there(plan.study)
-    for number, series in plan.scans():
-        told = _add(plan, number, series, there)
-        if told.outcome == "added":
-            there[told.scan] = True
-        yield told
-    put_in_time(plan)
+    with one_at_a_time(plan.study / LOCK):
+        there = _scans_there(plan.study)
+        for number, series in plan.scans():
+            told = _add(plan, number, series, there)
+            if told.outcome == "added":
+                there[told.scan] = True
+            yield told
+        put_in_time(plan)
 
 
 def add_labels(plan: Adding, told: Sequence[Told], file: Path) -> tuple[int, int]:

@@ -10,9 +10,13 @@ from cacnb.ct.header_reading import Progress
 from cacnb.ct.heart_sources import HeartSources, heart_sources, is_mask_series
 from cacnb.ct.series import Inspection, Series, find_series
 from cacnb.errors import InputError
+from cacnb.files import one_at_a_time
 from cacnb.labels.place import study_toml
 from cacnb.study.cohort import read_cohort
 from cacnb.study.pseudonyms import Pseudonyms, open_pseudonyms
+
+#: File of a study that a call holds while it makes the key or adds scans.
+LOCK = ".adding.lock"
 
 
 @dataclass(frozen=True)
@@ -79,5 +83,6 @@ def plan_adding(
         read_cohort(study)  # a broken one is told before anything is done
     found = find_series(paths, on_progress)
     hearts = heart_sources(found, heart)
-    pseudonyms = open_pseudonyms(study, key_file)
+    with one_at_a_time(study / LOCK):  # of two first calls one makes the key
+        pseudonyms = open_pseudonyms(study, key_file)
     return Adding(study, tuple(paths), found, hearts, pseudonyms, structure, set_name, keep_dicom)
