@@ -102,10 +102,15 @@ class Training:
         Before the first step, while a study is prepared, it ends at once.
         """
         number = number_of(self.folder / LOCK)
-        if self.running and number is not None:
-            with suppress(ProcessLookupError):  # it has just ended
-                os.kill(number, signal.SIGTERM)
-        return self.wait(seconds)
+        if not self.running or number is None:
+            return self
+        with suppress(ProcessLookupError):  # it has just ended
+            os.kill(number, signal.SIGTERM)
+        ended = self.wait(seconds)
+        if not ended.running and not self._read().iteration:  # nobody else tells why
+            with (self.folder / LOG).open("a", encoding="utf-8") as log:
+                log.write("stopped by you before the first step: run the cell again to go on\n")
+        return ended
 
     def monitor(self) -> LessonMonitor | Missing:
         """Its losses and pictures, live; a sentence where it could not begin."""
@@ -161,7 +166,8 @@ def start_training(
     iterations
         Fewer than the recipe's; None for the recipe's own.
     method
-        Of the decomposition: `cyclegan`, `one_sided`, `inserted`, `both`; the recipe's own if None.
+        Of the decomposition: `cyclegan`, `one_sided`, `inserted`, `both`, `bridge`; the recipe's
+        own if None.
     device
         `auto` takes a GPU where there is one.
     seed

@@ -154,6 +154,12 @@ def test_stopping_saves_the_last_step_and_says_so(training):
     assert training.monitor().news()["runs"][0]["failing"][0]["name"] == "stopped"
 
 
+def test_one_that_is_stopped_before_its_first_step_has_not_failed(study):
+    training = start_training("heart", study, "demo", LONG, seed=5).stop()
+    assert training.state == "stopped"
+    assert training.said == "stopped by you before the first step: run the cell again to go on"
+
+
 def test_a_finished_training_is_shown_and_not_started_again(study):
     done = start_training("heart", study, "demo", 1).wait(120)
     process = (done.folder / LOCK).read_text(encoding="utf-8")
