@@ -10,6 +10,7 @@ import typer
 from cacnb import RESEARCH_ONLY, __version__
 from cacnb.cli import (
     change,
+    exporting,
     fetch,
     running,
     scans,
@@ -35,7 +36,7 @@ COMMANDS = (
     scans.demo, scans.inspect, scans.score, scans.clinical,
     fetch.fetch, studies.simulate, studies.insert, studies.train, tuning.tune, running.run,
     studies.evaluate, studies.calibration, statistics.agree, change.change,
-    serving.serve,
+    exporting.export, serving.serve,
 )  # fmt: skip
 
 for command in COMMANDS:
