@@ -222,7 +222,7 @@ PACKAGED_DECOMPOSITION = DecompositionRecipe(
 DEMO_HEART = replace(PACKAGED_HEART.of_length(400), name="demo", learning_rate=1e-3)
 DEMO_SLICES = replace(PACKAGED_SLICES.of_length(1500), name="demo")
 DEMO_DECOMPOSITION = replace(
-    PACKAGED_DECOMPOSITION.of_length(2000), name="demo", method="inserted", crop_px=96,
+    PACKAGED_DECOMPOSITION.of_length(3200), name="demo", method="inserted", crop_px=96,
     learning_rate=3e-4, inserted_rate=2e-3, map_start=LESION_START, added_start=EMPTY_START,
     average_decay=0.99, warm_up=0,
 )  # fmt: skip
