@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
+from distributed.core import Status
+
 from cacnb.errors import InputError
 
 #: Workers that may be lost, for each that was wanted, while no scan is finished.
@@ -66,19 +68,30 @@ class Upkeep:
         try:
             self.cluster.sync(self._top_up, gone)
         except RuntimeError as error:  # also what dask-jobqueue makes of an sbatch that refuses
-            told = [line for line in str(error).splitlines() if line.startswith("sbatch:")]
+            # the first of sbatch's lines names what is wrong, the last only says that it is
+            told = [line for line in str(error).splitlines() if line.startswith("sbatch: error:")]
             raise InputError(
                 "no_workers",
-                f"no worker could be started ({(told or [type(error).__name__])[-1]}): see the "
+                f"no worker could be started ({(told or [type(error).__name__])[0]}): see the "
                 "options --queue, --account, --memory and --walltime",
             ) from error
 
     async def _top_up(self, gone: list[str]) -> None:
         # Cluster.scale would do, but it logs what goes wrong instead of raising it, and it counts
         # a job that was cancelled in the queue.
-        for name in gone:
-            self.cluster.worker_spec.pop(name, None)
-            self.cluster._created.discard(self.cluster.workers.pop(name, None))
+        self._forget(gone)
         while len(self.cluster.worker_spec) < self.wanted:
             self.cluster.worker_spec.update(self.cluster.new_worker_spec())
-        await self.cluster._correct_state()
+        try:
+            await self.cluster._correct_state()
+        except RuntimeError:
+            # Whoever closes a cluster insists that what it made was started or has failed; a job
+            # that sbatch refused is neither.
+            never = [n for n, job in self.cluster.workers.items() if job.status is Status.created]
+            self._forget(never)
+            raise
+
+    def _forget(self, names: list[str]) -> None:
+        for name in names:
+            self.cluster.worker_spec.pop(name, None)
+            self.cluster._created.discard(self.cluster.workers.pop(name, None))
