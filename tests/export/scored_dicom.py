@@ -1,10 +1,13 @@
 """DICOM scans with results as `cacnb score` writes them, and readers of what is exported."""
 
+import shutil
+import subprocess
 from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pydicom
+import pytest
 
 from cacnb.ct.dicom_headers import quiet_pydicom
 from cacnb.ct.grids import resample
@@ -16,6 +19,9 @@ from cacnb.scoring.clinical import score_clinically
 from cacnb.scoring.conventions import convention
 from cacnb.scoring.proposed import score_map
 from cacnb.scoring.scored_scan import ScoredScan
+
+#: What dciodvfy calls the objects that are exported.
+KINDS = ("Segmentation", "ParametricMap", "ComprehensiveSR")
 
 WEIGHTS = {"name": "demo", "sha256": "0123456789abcdef" * 4, "trained_on": "96 simulated scans"}
 
@@ -141,3 +147,17 @@ def places_in(path: Path) -> dict[str, Places]:
         )
         found.setdefault(label, {}).update(_by_place(places, pixels[row, column]))
     return found
+
+
+def complaints(path: Path, *kinds: str) -> list[str]:
+    """The errors that dciodvfy (dicom3tools) finds in a file; skips where it is not installed.
+
+    It must have judged the file as one of some kinds; without any, of those that `KINDS` names.
+    """
+    program = shutil.which("dciodvfy")
+    if program is None:
+        pytest.skip("dciodvfy is not installed: apt-get install dicom3tools")
+    told = subprocess.run([program, path], capture_output=True, text=True, check=False)
+    lines = (told.stdout + told.stderr).splitlines()
+    assert set(kinds or KINDS) & set(lines), "it was judged as what it is"
+    return [line for line in lines if line.startswith("Error")]

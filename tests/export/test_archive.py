@@ -1,7 +1,6 @@
 """Segmentation and Parametric Map of scored scans, read back from their elements alone."""
 
 import shutil
-import subprocess
 from pathlib import Path
 
 import highdicom
@@ -18,7 +17,7 @@ from cacnb.export.archive import TARGETS, Exported, export_scan
 from cacnb.export.dicom_source import read_source
 from cacnb.export.onto_slices import onto_slices
 from cacnb.export.scored_result import find_results
-from tests.export.scored_dicom import places_in, places_of, planted_series, score
+from tests.export.scored_dicom import complaints, places_in, places_of, planted_series, score
 
 CLINICAL = "Calcium >= 130 HU (literature)"
 ORIENTATIONS = {
@@ -291,15 +290,3 @@ def test_real_scans_come_back_voxel_for_voxel(shared_data: Path, tmp_path: Path,
     assert places_in(files["map"])["map"] == cac_map
     for path in files.values():
         assert complaints(path) == []
-
-
-def complaints(path: Path) -> list[str]:
-    """The errors that dciodvfy (dicom3tools) finds in a file; skips where it is not installed."""
-    program = shutil.which("dciodvfy")
-    if program is None:
-        pytest.skip("dciodvfy is not installed: apt-get install dicom3tools")
-    told = subprocess.run([program, path], capture_output=True, text=True, check=False)
-    lines = (told.stdout + told.stderr).splitlines()
-    known = {"Segmentation", "ParametricMap", "ComprehensiveSR"}
-    assert known & set(lines), "it was judged as what it is"
-    return [line for line in lines if line.startswith("Error")]
